@@ -1,0 +1,1 @@
+"""Trackers and their weights. Needs only torch and numpy at import."""

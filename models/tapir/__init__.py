@@ -1,0 +1,6 @@
+"""TAPIR: Tracking Any Point with per-frame Initialization and temporal Refinement."""
+
+from models.tapir.config import CONFIGS, TapirConfig
+from models.tapir.network import Estimate, Tapir
+
+__all__ = ["CONFIGS", "Estimate", "Tapir", "TapirConfig"]
