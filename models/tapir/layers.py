@@ -8,7 +8,7 @@ convolutions over channels-last views (no data is moved).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,10 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+_EPS = 1e-5
+_MANY_CELLS = 1024
 
 
 class InstanceNorm(nn.Module):
@@ -27,9 +31,63 @@ class InstanceNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        if torch.is_grad_enabled() and x.device.type == "cpu":
+            with torch.autocast("cpu", enabled=False):
+                return _TrainedInstanceNorm.apply(x, self.weight, self.bias)
+        return _instance_norm(x, self.weight, self.bias)[0]
+
+
+def _instance_norm(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Output, and the mean and reciprocal deviation [b, c] of each channel of each image."""
+    batch, channels, height, width = x.shape
+    if height * width >= _MANY_CELLS:
         # One group per channel is instance norm, and keeps channels-last where
         # F.instance_norm converts to channels-first and back.
-        return F.group_norm(x, x.shape[1], self.weight, self.bias, eps=1e-5)
+        return torch.native_group_norm(
+            x, weight.to(x.dtype), bias.to(x.dtype), batch, channels, height * width, channels, _EPS
+        )
+    # torch's group norm walks small images column by column.
+    mean = x.mean((2, 3), dtype=torch.float32)
+    centred = x - mean.to(x.dtype)[:, :, None, None]
+    rstd = torch.rsqrt(centred.square().mean((2, 3), dtype=torch.float32) + _EPS)
+    scale = (weight * rstd).to(x.dtype)[:, :, None, None]
+    return torch.addcmul(bias.to(x.dtype)[:, None, None], centred, scale), mean, rstd
+
+
+class _TrainedInstanceNorm(torch.autograd.Function):
+    """Group norm with one group per channel; its own backward pass for channels-last CPUs.
+
+    torch's takes sixty times longer than the two fused passes below, a third of a training step.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        out, mean, rstd = _instance_norm(x, weight, bias)
+        ctx.save_for_backward(x, weight, mean, rstd)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        (grad,) = grads
+        x, weight, mean, rstd = ctx.saved_tensors
+        mean, rstd = mean.float(), rstd.float()  # [b, c]
+        grad_sum = grad.mean((2, 3), dtype=torch.float32)
+        product_sum = (grad * x).mean((2, 3), dtype=torch.float32)
+        normed_sum = (product_sum - mean * grad_sum) * rstd  # mean of grad * normalised x
+        scale = weight.float() * rstd
+        slope = -scale * rstd * normed_sum
+        offset = -scale * grad_sum - slope * mean
+
+        def spread(coefficient: Tensor) -> Tensor:
+            return coefficient.to(x.dtype)[:, :, None, None]
+
+        grad_x = torch.addcmul(spread(offset), x, spread(slope)).addcmul_(grad, spread(scale))
+        cells = x.shape[2] * x.shape[3]
+        return (
+            grad_x,
+            (normed_sum.sum(0) * cells).to(weight.dtype),
+            (grad_sum.sum(0) * cells).to(weight.dtype),
+        )
 
 
 class ScaleNorm(nn.Module):

@@ -1,0 +1,291 @@
+"""Opening a dataset and reading it: tables, single clips, and a stream over all clips."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trajectories.errors import DatasetError
+from trajectories.receipts import ShardReceipt, file_name, read_receipts
+from trajectories.records import ClipTracks
+from trajectories.schema import CLIPS_PER_ROW_GROUP, SCHEMA_VERSION, SCHEMAS
+from trajectories.storage import Storage, connect, is_temporary
+from trajectories.tables import clip_infos, decode_row
+
+if TYPE_CHECKING:
+    import duckdb
+
+_DESCRIPTION = "dataset.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """What all clips of a dataset have in common.
+
+    tracker: name of the tracker. weights_digest: digest of its weights. settings: whatever else
+    decides the content (clip length, size, query points); JSON values. tapirus_version: the release
+    that created the dataset, for information.
+    """
+
+    tracker: str
+    weights_digest: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    tapirus_version: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+
+class Dataset:
+    """A dataset as it was committed when it was opened; later commits need a new `open_dataset`."""
+
+    def __init__(
+        self, storage: Storage, spec: DatasetSpec, receipts: dict[str, ShardReceipt]
+    ) -> None:
+        """Use `open_dataset`."""
+        self.storage = storage
+        self.spec = spec
+        self.shards = receipts
+
+    @property
+    def root(self) -> str:
+        """Absolute path or URL."""
+        return self.storage.root
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return sum(receipt.clips for receipt in self.shards.values())
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.root!r}, {len(self)} clips in {len(self.shards)} shards)"
+
+    def clips(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The `clips` table, or some of its columns."""
+        return self._table("clips", columns)
+
+    def tracks(self, columns: Sequence[str] | None = None, filter: Any = None) -> pa.Table:
+        """The `tracks` table: one row per track, so ask for what you need.
+
+        filter: a `pyarrow.compute.Expression` that rows must fulfil.
+        """
+        return self._table("tracks", columns, filter)
+
+    def failures(self) -> pa.Table:
+        """The `failures` table."""
+        return self._table("failures", None)
+
+    def clip(self, clip_id: str) -> ClipTracks:
+        """Tracks of one clip, by its id or a unique prefix of it. Raises DatasetError."""
+        matches = [known for known in self._places if known.startswith(clip_id)]
+        if clip_id in self._places:
+            matches = [clip_id]
+        if not matches:
+            raise DatasetError(
+                f"no clip {clip_id!r} among the {len(self)} of {self.root}: "
+                "the ids are in column clip_id of the table clips"
+            )
+        if len(matches) > 1:
+            some = ", ".join(matches[:3]) + (", …" if len(matches) > 3 else "")
+            raise DatasetError(
+                f"{clip_id!r} is the start of {len(matches)} clip ids ({some}): give more digits"
+            )
+        shard, row = self._places[matches[0]]
+        group, offset = divmod(row, CLIPS_PER_ROW_GROUP)
+        with self._parquet("clips", shard) as file:
+            info = clip_infos(file.read().slice(row, 1))[0]
+        with self._parquet("points", shard) as file:
+            return decode_row(info, file.read_row_group(group), offset)
+
+    def __iter__(self) -> Iterator[ClipTracks]:
+        """Tracks of all clips, by shard, source and time; holds one row group at a time."""
+        for shard, receipt in self.shards.items():
+            if not receipt.clips:
+                continue
+            with self._parquet("clips", shard) as file:
+                infos = clip_infos(file.read())
+            with self._parquet("points", shard) as file:
+                start = 0
+                for group in range(file.num_row_groups):
+                    points = file.read_row_group(group)
+                    for row in range(len(points)):
+                        yield decode_row(infos[start + row], points, row)
+                    start += len(points)
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Result of a SQL query over the views of `trajectories.query`. Raises QueryError."""
+        from trajectories.query import run_query
+
+        return run_query(self._connection, query)
+
+    def paths(self, table: str) -> list[str]:
+        """Names of the committed files of a table, relative to the root."""
+        return [file_name(table, s) for s, receipt in self.shards.items() if table in receipt.files]
+
+    @cached_property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        from trajectories.query import connect_views
+
+        return connect_views(self)
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, int]]:
+        """Clip id → shard and row: rows of `clips` and `points` are in the same order."""
+        places: dict[str, tuple[str, int]] = {}
+        for shard, receipt in self.shards.items():
+            if not receipt.clips:
+                continue
+            with self._parquet("clips", shard) as file:
+                ids = file.read(columns=["clip_id"])["clip_id"].to_pylist()
+            places.update({identity: (shard, row) for row, identity in enumerate(ids)})
+        return places
+
+    def _table(self, table: str, columns: Sequence[str] | None, filter: Any = None) -> pa.Table:
+        schema = SCHEMAS[table]
+        unknown = set(columns or ()) - set(schema.names)
+        if unknown:
+            raise DatasetError(
+                f"table {table} has no column {', '.join(sorted(unknown))}; "
+                f"it has {', '.join(schema.names)}"
+            )
+        names = self.paths(table)
+        if not names:
+            return schema.empty_table().select(list(columns or schema.names))
+        import pyarrow.dataset as pads
+
+        with self._reading():
+            files = pads.dataset(
+                [self.storage.path(name) for name in names],
+                schema=schema,
+                format="parquet",
+                filesystem=self.storage.arrow_filesystem(),
+            )
+            return files.to_table(columns=list(columns) if columns else None, filter=filter)
+
+    @contextmanager
+    def _parquet(self, table: str, shard: str) -> Iterator[pq.ParquetFile]:
+        filesystem = self.storage.arrow_filesystem()
+        with (
+            self._reading(),
+            filesystem.open_input_file(self.storage.path(file_name(table, shard))) as source,
+            pq.ParquetFile(source, pre_buffer=False) as file,
+        ):
+            yield file
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Says which dataset is damaged, and what to do about it."""
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split())
+            raise DatasetError(
+                f"{self.root}: a committed file is missing or damaged: {reason}; "
+                "restore it, or remove its shard's file in commits/ and extract again"
+            ) from error
+
+
+def create_dataset(root: str | os.PathLike[str], spec: DatasetSpec) -> Dataset:
+    """Creates a dataset, or opens the one that is there if it was made with the same spec.
+
+    The release that created it may differ. Raises DatasetError listing the settings that differ
+    with both values, or when the folder holds something else; StorageError when it cannot be
+    written.
+    """
+    storage = connect(root)
+    spec = _normalised(spec)
+    names = storage.list_files("")
+    if _DESCRIPTION in names:
+        dataset = open_dataset(root)
+        differences = _differences(dataset.spec, spec)
+        if differences:
+            raise DatasetError(
+                f"{storage.root} was made with other settings ({'; '.join(differences)}): "
+                "use these, or write to a new folder"
+            )
+        return dataset
+    if storage.exists() and not (names and all(is_temporary(name) for name in names)):
+        raise DatasetError(
+            f"{storage.root} holds other files and no dataset.json: give a new or empty folder"
+        )
+    text = json.dumps(asdict(spec), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    storage.write(_DESCRIPTION, text.encode())
+    return Dataset(storage, spec, {})
+
+
+def open_dataset(root: str | os.PathLike[str]) -> Dataset:
+    """Opens a dataset for reading: a folder or any fsspec URL.
+
+    Raises DatasetError where there is no dataset or one of a newer schema version.
+    """
+    storage = connect(root)
+    try:
+        content = storage.read(_DESCRIPTION)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"{storage.root} is no dataset: {_why(storage)}") from None
+    spec = _spec_from_json(content, storage.url(_DESCRIPTION))
+    return Dataset(storage, spec, read_receipts(storage))
+
+
+def _why(storage: Storage) -> str:
+    remedy = "give the folder that `tapirus extract … -o` wrote"
+    if os.path.isfile(storage.root):
+        return f"it is a file; {remedy}"
+    if not storage.exists():
+        return f"there is nothing at this path; {remedy}"
+    return f"it has no {_DESCRIPTION}; {remedy}"
+
+
+def _spec_from_json(content: bytes, name: str) -> DatasetSpec:
+    try:
+        values = json.loads(content)
+        version = values["schema_version"]
+        if isinstance(version, int) and version > SCHEMA_VERSION:
+            # A newer description may have fields that this release does not know.
+            raise DatasetError(
+                f"{name} has schema version {version}, this tapirus reads up to {SCHEMA_VERSION}: "
+                "upgrade tapirus"
+            )
+        return DatasetSpec(**values)
+    except DatasetError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{name} does not describe a dataset ({type(error).__name__}): restore it, or extract "
+            "into a new folder"
+        ) from error
+
+
+def _normalised(spec: DatasetSpec) -> DatasetSpec:
+    """As it will be read back, so that a tuple equals the list it is stored as."""
+    try:
+        return DatasetSpec(**json.loads(json.dumps(asdict(spec))))
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"the settings of a dataset must be JSON values: {error}") from error
+
+
+def _differences(there: DatasetSpec, wanted: DatasetSpec) -> list[str]:
+    def flat(spec: DatasetSpec) -> dict[str, Any]:
+        head = {
+            "schema_version": spec.schema_version,
+            "tracker": spec.tracker,
+            "weights_digest": spec.weights_digest,
+        }
+        return head | {f"settings.{name}": value for name, value in spec.settings.items()}
+
+    old, new = flat(there), flat(wanted)
+    missing = "not set"
+    return [
+        f"{key}: there {_shown(old.get(key, missing))}, now {_shown(new.get(key, missing))}"
+        for key in sorted(old | new)
+        if key not in old or key not in new or old[key] != new[key]
+    ]
+
+
+def _shown(value: Any) -> str:
+    return value if value == "not set" else json.dumps(value, ensure_ascii=False)
