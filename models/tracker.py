@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +62,10 @@ class Tracker:
 
     @torch.inference_mode()
     def track(
-        self, video: UInt8[np.ndarray, "t h w 3"], queries: Float[np.ndarray, "n 3"]
+        self,
+        video: UInt8[np.ndarray, "t h w 3"],
+        queries: Float[np.ndarray, "n 3"],
+        progress: Callable[[int, int], None] | None = None,
     ) -> TrackResult:
         """Track every query through every frame.
 
@@ -69,6 +73,7 @@ class Tracker:
             video: RGB frames of any height, width and number.
             queries: points (t, y, x): frame index and raster pixels of ``video``; see
                 :func:`models.grid_queries` for a grid.
+            progress: called with (queries done, queries) now and then.
 
         Raises:
             ValueError: an array of another shape or type, or a query outside the video.
@@ -90,6 +95,7 @@ class Tracker:
             torch.from_numpy(points).to(self.device)[None],
             query_chunk=chunks.queries,
             frame_chunk=chunks.frames,
+            progress=progress,
         )
         return TrackResult(
             final.tracks[0].float().cpu().numpy(),

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Jobs on top of the models: extraction, training, evaluation, pictures and the command line."""

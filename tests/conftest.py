@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +32,7 @@ def shared_data(shared_root: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Iterator[None]:
+def _seeded() -> None:
     """No random state leaks from one test into the next."""
     random.seed(0)
     np.random.seed(0)
-    yield

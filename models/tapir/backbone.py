@@ -84,8 +84,7 @@ class ResNet(nn.Module):
         self.initial_conv = nn.Conv2d(3, stem, 7, stride=2, bias=False)
         inputs = (stem, *group_channels[:-1])
         self.block_groups = nn.ModuleList(
-            ResidualGroup(i, o, s)
-            for i, o, s in zip(inputs, group_channels, _STRIDES, strict=True)
+            ResidualGroup(i, o, s) for i, o, s in zip(inputs, group_channels, _STRIDES, strict=True)
         )
 
     def forward(

@@ -75,7 +75,8 @@ class MixerBlock(nn.Module):
         # sum over each channel's group becomes a sum of the parts.
         up, up_bias = self.mlp1_up.weight.view(channels, expansion, 3), self.mlp1_up.bias
         down, down_bias = self.mlp1_up_1.weight.view(channels, expansion, 3), self.mlp1_up_1.bias
-        assert up_bias is not None and down_bias is not None
+        assert up_bias is not None
+        assert down_bias is not None
         up_bias, down_bias = up_bias.view(channels, -1), down_bias.view(channels, -1)
         memory = None if context is None else context.second.unflatten(2, (channels, expansion))
 

@@ -7,7 +7,7 @@ those of the published state dicts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -121,15 +121,17 @@ class Tapir(nn.Module):
         resolutions: Sequence[Resolution] | None = None,
         query_chunk: int | None = None,
         frame_chunk: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> tuple[Estimate, list[Estimate]]:
         """Track every query through the whole video.
 
         Args:
             video: RGB in [-1, 1].
-            queries: (t, y, x) in frames and pixels of ``video``.
+            queries: (t, y, x) in frames and pixels of ``video``; at least one.
             resolutions: (height, width) of each refinement level; by default the initial
                 resolution, then steps up to the size of the video.
             query_chunk, frame_chunk: process so many at once; results do not depend on it.
+            progress: called with (queries done, queries) after each chunk.
 
         Returns:
             The final estimate (mean over levels) and every estimate on the way: the
@@ -142,11 +144,14 @@ class Tapir(nn.Module):
         grids = self.feature_grids(video, resolutions, frame_chunk)
         points = queries * queries.new_tensor([1.0, init_h / height, init_w / width])
         features = self.query_features(grids, points)
-        step = query_chunk or max(1, queries.shape[1])
-        chunks = [
-            self.estimate(grids, features[start : start + step], points[:, start : start + step])
-            for start in range(0, max(1, queries.shape[1]), step)
-        ]
+        num_queries = queries.shape[1]
+        step = query_chunk or num_queries
+        chunks = []
+        for start in range(0, num_queries, step):
+            part = slice(start, start + step)
+            chunks.append(self.estimate(grids, features[part], points[:, part]))
+            if progress is not None:
+                progress(min(start + step, num_queries), num_queries)
         iterates = [Estimate.concatenate(parts) for parts in zip(*chunks, strict=True)]
         iterates = [e.scaled(width / init_w, height / init_h) for e in iterates]
         every = self.config.num_iterations
@@ -192,7 +197,9 @@ class Tapir(nn.Module):
     ) -> QueryFeatures:
         """Features at query points given in pixels of the initial resolution."""
         return QueryFeatures(
-            tuple(sample_query_features(g.highres, self._to_grid(points, g.highres)) for g in grids),
+            tuple(
+                sample_query_features(g.highres, self._to_grid(points, g.highres)) for g in grids
+            ),
             tuple(sample_query_features(g.lowres, self._to_grid(points, g.lowres)) for g in grids),
         )
 
@@ -264,7 +271,7 @@ class Tapir(nn.Module):
             positions.append(soft_argmax(heatmap, self.config.softmax_temperature))
             logits.append(logit.float())
         init_h, init_w = self.config.initial_resolution
-        tracks = torch.cat(positions) if positions else cost.new_zeros(0, 2).float()
+        tracks = torch.cat(positions)
         tracks = tracks * tracks.new_tensor([init_w / width, init_h / height])
         tracks = tracks.view(batch, frames, num, 2).transpose(1, 2)
         logit = torch.cat(logits).view(batch, frames, num, 2).transpose(1, 2)

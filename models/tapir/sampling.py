@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 RADIUS = 3
-"""Score maps reach three cells to either side of the position: 7 × 7."""
+"""Score maps reach three cells to either side of the position: 7 x 7."""
 
 
 def sample_query_features(
