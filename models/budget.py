@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.tapir.config import TapirConfig
 from models.tapir.resolutions import default_resolutions
 
-_CPU_ROWS = 3072  # (query, frame) pairs per chunk whose mixer activations stay in cache
+_CPU_ROWS = 1536  # (query, frame) pairs per chunk whose mixer activations stay in cache
 _CPU_BYTES = 256 << 20  # cap on one chunk's score maps and activations
 _CPU_FRAME_CELLS = 2 * 256 * 256  # pixels of the frames that go through the backbone together
 _GPU_SHARE = 0.25  # of the free device memory, for one chunk

@@ -49,9 +49,7 @@ class Tracker:
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device)
         self.network = (
-            network.eval()
-            .requires_grad_(False)
-            .to(self.device, self.dtype, memory_format=torch.channels_last)
+            network.eval().requires_grad_(False).to(self.device, self.dtype).channels_last()
         )
         self.digest = digest
         """First 16 hex digits of the weight file's SHA-256; empty for weights made in memory."""

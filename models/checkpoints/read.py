@@ -92,10 +92,7 @@ def _read_torch(path: Path) -> Any:
     except zipfile.BadZipFile:
         raise CheckpointError(f"truncated, or not written by torch.save; {_FETCH_AGAIN}") from None
     # torch.save never compresses; a small compressed file may unfold to any size.
-    if (
-        any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-        or sum(entry.file_size for entry in entries) > path.stat().st_size
-    ):
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise CheckpointError("refused: a compressed archive, which torch.save never writes")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -47,11 +47,11 @@ class ResidualBlock(nn.Module):
         self.project = project
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h2 w2"]:
-        out = torch.relu(self.bn_0(x))
+        out = torch.relu_(self.bn_0(x))
         shortcut = self.proj_conv(out) if self.project else x
         out = _conv_same(self.conv_0, out, self.stride)
-        out = torch.relu(self.bn_1(out))
-        return _conv_same(self.conv_1, out, 1) + shortcut
+        out = torch.relu_(self.bn_1(out))
+        return _conv_same(self.conv_1, out, 1).add_(shortcut)
 
 
 class ResidualGroup(nn.Module):

@@ -30,11 +30,11 @@ class CostVolumeHead(nn.Module):
         self, cost: Float[Tensor, "m h w"]
     ) -> tuple[Float[Tensor, "m h w"], Float[Tensor, "m 2"]]:
         """Similarities to heat-map logits and (occlusion, uncertainty) logits."""
-        hidden = torch.relu(
+        hidden = torch.relu_(
             self.hid1(cost.unsqueeze(1).contiguous(memory_format=torch.channels_last))
         )
         heatmap = self.hid2(hidden).squeeze(1)
-        occlusion = torch.relu(self.hid3(F.pad(hidden, (0, 2, 0, 2)))).mean(dim=(2, 3))
+        occlusion = torch.relu_(self.hid3(F.pad(hidden, (0, 2, 0, 2)))).mean(dim=(2, 3))
         return heatmap, self.occ_out(torch.relu(self.hid4(occlusion)))
 
 

@@ -40,7 +40,7 @@ class ChannelMixer(nn.Module):
         self.mlp2_down = Pointwise(expansion * channels, channels)
 
     def forward(self, x: Float[Tensor, "b t c"]) -> Float[Tensor, "b t c"]:
-        return self.mlp2_down(F.gelu(self.mlp2_up(x), approximate="tanh"))
+        return self.mlp2_down(self.mlp2_up(x, gelu=True))
 
 
 class MixerBlock(nn.Module):
@@ -63,8 +63,8 @@ class MixerBlock(nn.Module):
     ) -> tuple[Float[Tensor, "b t c"], BlockContext | None]:
         """Returns the output and, where a context was given, the one for the next frames."""
         mixed, new_context = self._mix_time(self.layer_norm(x), context)
-        x = x + mixed
-        return x + self.conv_channels_mixer(self.layer_norm_1(x)), new_context
+        x = mixed.add_(x)
+        return self.conv_channels_mixer(self.layer_norm_1(x)).add_(x), new_context
 
     def _mix_time(
         self, x: Float[Tensor, "b t c"], context: BlockContext | None
@@ -85,12 +85,10 @@ class MixerBlock(nn.Module):
         total: Tensor | None = None
         seconds = []
         for j in range(expansion):
-            hidden = F.gelu(
-                temporal_conv(past_x, up[:, j], up_bias[:, j], padding), approximate="tanh"
-            )
+            hidden = temporal_conv(past_x, up[:, j], up_bias[:, j], padding, gelu=True)
             hidden = self._with_past(hidden, None if memory is None else memory[..., j])
             part = temporal_conv(hidden, down[:, j], down_bias[:, j], padding)
-            total = part if total is None else total + part
+            total = part if total is None else total.add_(part)
             if memory is not None:
                 seconds.append(hidden[:, -_MEMORY_FRAMES:])
         assert total is not None
@@ -112,6 +110,7 @@ class Mixer(nn.Module):
     def __init__(self, config: TapirConfig) -> None:
         super().__init__()
         channels = config.mixer_channels
+        self.expansion = config.mixer_expansion
         in_channels = 4 + config.feature_channels + 49 * config.num_score_maps
         self.linear = Pointwise(in_channels, channels)
         self.blocks = nn.ModuleList(
@@ -143,6 +142,5 @@ class Mixer(nn.Module):
             return weight.new_zeros(batch, _MEMORY_FRAMES, width)
 
         return tuple(
-            BlockContext(zeros(channels), zeros(channels * block.expansion))
-            for block in self.blocks
+            BlockContext(zeros(channels), zeros(channels * self.expansion)) for _ in self.blocks
         )

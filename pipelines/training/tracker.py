@@ -36,7 +36,7 @@ class Trainer:
             initial_resolution=(config.size, config.size),
             num_iterations=config.num_iterations,
         )
-        self.network = Tapir(architecture).to(self.device, memory_format=torch.channels_last)
+        self.network = Tapir(architecture).to(self.device).channels_last()
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=config.learning_rate,
@@ -99,7 +99,7 @@ class Trainer:
     def ema_network(self, size: int = 256) -> Tapir:
         """A copy with the averaged weights, for evaluation at ``size`` × ``size``."""
         architecture = dataclasses.replace(self.network.config, initial_resolution=(size, size))
-        network = Tapir(architecture).to(self.device, memory_format=torch.channels_last)
+        network = Tapir(architecture).to(self.device).channels_last()
         network.load_state_dict(self.ema)
         return network.eval()
 

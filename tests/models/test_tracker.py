@@ -76,7 +76,7 @@ def test_bad_video(tracker: Tracker, video: np.ndarray, message: str) -> None:
 )
 def test_query_outside_the_video_is_named(tracker: Tracker, query: tuple[float, ...]) -> None:
     queries = np.array([(0, 1, 1), query], np.float32)
-    with pytest.raises(ValueError, match="query 1 .* lies outside the video of 4 frames, 96x64"):
+    with pytest.raises(ValueError, match=r"query 1 .* lies outside the video of 4 frames, 96x64"):
         tracker.track(_video(), queries)
 
 

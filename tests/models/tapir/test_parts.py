@@ -40,6 +40,18 @@ def test_pointwise_is_linear() -> None:
     torch.testing.assert_close(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
+def test_fused_gelu_equals_gelu_after() -> None:
+    torch.manual_seed(0)
+    x, layer = torch.randn(3, 9, 8), Pointwise(8, 12)
+    # Slices of larger tensors, as the mixer passes them: a fused kernel must mind the strides.
+    weight, bias = torch.randn(8, 4, 3)[:, 1], torch.randn(8, 4)[:, 1]
+    with torch.no_grad():
+        expected = F.gelu(layer(x), approximate="tanh")
+        torch.testing.assert_close(layer(x, gelu=True), expected)
+        expected = F.gelu(temporal_conv(x, weight, bias, 1), approximate="tanh")
+        torch.testing.assert_close(temporal_conv(x, weight, bias, 1, gelu=True), expected)
+
+
 @pytest.mark.parametrize("padding", [0, 1])
 def test_temporal_conv_is_depthwise_conv1d(padding: int) -> None:
     x, weight, bias = torch.randn(3, 9, 5), torch.randn(5, 3), torch.randn(5)

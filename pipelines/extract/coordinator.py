@@ -1,0 +1,393 @@
+"""The bridge's event loop: buckets in, committed shards out, with bounded work in flight.
+
+One thread drives everything: it sends planning, decoding and tracking to Ray, hands finished shards
+to a writer thread, and never blocks on a single result. Decisions are `Window`'s; errors are told
+apart in `retry`. It exists once per Beam bundle and is dropped with it; committed shards stay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_futures
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from pipelines.extract.actors import BatchResult
+from pipelines.extract.errors import ExtractError, RunStoppedError
+from pipelines.extract.fleet import Fleet, find_monitor, why_dead
+from pipelines.extract.inputs import Bucket, bucket_sources
+from pipelines.extract.monitor import Report
+from pipelines.extract.planning import (
+    PlannedSource,
+    ShardPlan,
+    cut_shards,
+    failed_source,
+    read_plan,
+    write_plan,
+)
+from pipelines.extract.retry import Fault, Problem, one_line, problem_of
+from pipelines.extract.spec import RunSpec
+from pipelines.extract.window import Settled, Window
+from trajectories import EncodedClip, Failure, ShardReceipt, ShardWriter
+from trajectories.receipts import commit_name, receipt_from_json
+from trajectories.storage import connect
+
+_REPORT_EVERY = 0.5  # seconds
+_BUCKETS_AHEAD = 3  # one being tracked, one planned, one being planned
+_COMMITS_AHEAD = 4  # shards waiting for slow storage before no more are opened
+_stopped: set[str] = set()
+
+
+def request_stop(run: str) -> None:
+    """Stops the coordinators of a run in this process; those elsewhere hear from the monitor."""
+    _stopped.add(run)
+
+
+@dataclass
+class _Planning:
+    bucket: Bucket
+    todo: deque[str]
+    count: int
+    done: list[PlannedSource] = field(default_factory=list)
+    attempts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Shard:
+    plan: ShardPlan
+    failures: list[Failure]
+    clips: list[EncodedClip] = field(default_factory=list)
+
+
+class Coordinator:
+    """Works on buckets as they are given; yields the receipts of shards as they are committed."""
+
+    def __init__(self, run: RunSpec) -> None:
+        settings = run.settings
+        self._run = run
+        self._storage = connect(run.root)
+        self._fleet = Fleet(run.fleet, settings.clip)
+        self._window = Window(
+            run.fleet.pool.actors,
+            settings.in_flight,
+            settings.batch_clips,
+            settings.max_attempts,
+        )
+        self._buckets: deque[tuple[Bucket, int]] = deque()
+        self._planning: list[_Planning] = []
+        self._plans: deque[tuple[Iterator[ShardPlan], bool]] = deque()
+        self._shards: dict[str, _Shard] = {}
+        # What each reference is: ("plan", planning, source), ("track", batch), ("greet", actor).
+        self._refs: dict[Any, tuple[Any, ...]] = {}
+        self._io = ThreadPoolExecutor(2, thread_name_prefix="tapirus-write")
+        self._writes: dict[Future[Any], tuple[str, Any]] = {}
+        self._receipts: list[ShardReceipt] = []
+        self._report = Report()
+        self._reported = 0.0
+        self._reply: Any = None
+        try:
+            self._monitor = find_monitor(run.fleet)
+        except ValueError as error:
+            raise RunStoppedError("the run that this worker belongs to is over") from error
+        self._hear(block=True)  # a bundle tried again after a fatal error must not start over
+        for number in range(run.fleet.pool.actors):
+            self._greet(number)
+
+    # -- what Beam calls
+
+    def accept(self, bucket: Bucket, sources: int) -> None:
+        """Queues a bucket of so many videos."""
+        self._buckets.append((bucket, sources))
+
+    def advance(self) -> list[ShardReceipt]:
+        """Works until another bucket can be taken; returns the shards committed meanwhile."""
+        while len(self._buckets) + len(self._planning) + len(self._plans) >= _BUCKETS_AHEAD:
+            self._step()
+        return self._take_receipts()
+
+    def finish(self) -> list[ShardReceipt]:
+        """Works until everything accepted is committed; returns the shards not returned yet."""
+        while not self._idle:
+            self._step()
+        self._tell(block=True)
+        self._io.shutdown(wait=True)
+        return self._take_receipts()
+
+    def abort(self) -> None:
+        """Lets go of everything. A commit that is under way is finished, none is begun."""
+        self._refs.clear()
+        self._io.shutdown(wait=True, cancel_futures=True)
+
+    # -- the loop
+
+    @property
+    def _idle(self) -> bool:
+        return self._window.idle and not (
+            self._buckets or self._planning or self._plans or self._shards or self._writes
+        )
+
+    def _step(self) -> None:
+        try:
+            self._start_planning()
+            self._open_shards()
+            self._send()
+            self._wait()
+            self._collect_writes()
+            self._tell()
+        except RunStoppedError:
+            raise
+        except (ExtractError, OSError, ValueError) as error:
+            # DatasetError and StorageError are ValueErrors. None of this is a clip's doing, and it
+            # would meet the next clip as well.
+            message = one_line(error, 2000)
+            self._monitor.stop.remote(message)
+            raise ExtractError(message) from error
+
+    def _wait(self) -> None:
+        if not self._refs:
+            if self._writes:
+                wait_futures(self._writes, timeout=0.2, return_when=FIRST_COMPLETED)
+            return
+        refs = list(self._refs)
+        ray.wait(refs, num_returns=1, timeout=0.02 if self._writes else 0.2)
+        ready = set(ray.wait(refs, num_returns=len(refs), timeout=0)[0])
+        # In the order of sending: what an actor finished before it died is seen as finished.
+        for ref in refs:
+            if ref in ready:
+                kind, *rest = self._refs.pop(ref)
+                getattr(self, f"_on_{kind}")(ref, *rest)
+
+    # -- planning
+
+    def _start_planning(self) -> None:
+        running = sum(1 for entry in self._refs.values() if entry[0] == "plan")
+        while self._buckets and len(self._planning) < 2:
+            bucket, count = self._buckets.popleft()
+            recorded = read_plan(self._storage, bucket)
+            if recorded is not None:
+                self._report.counts["sources"] += count
+                self._plans.append((recorded, True))
+                continue
+            sources = bucket_sources(self._storage, bucket)
+            self._planning.append(_Planning(bucket, deque(sources), len(sources)))
+        for planning in self._planning:
+            while planning.todo and running < self._run.planners:
+                source = planning.todo.popleft()
+                self._refs[self._fleet.plan(source)] = ("plan", planning, source)
+                running += 1
+
+    def _on_plan(self, ref: Any, planning: _Planning, source: str) -> None:
+        try:
+            result: PlannedSource | Problem = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            result = problem_of(error, "plan")
+        if isinstance(result, Problem):
+            self._stop_if_fatal(result)
+            attempts = planning.attempts.get(source, 0) + 1
+            planning.attempts[source] = attempts
+            if attempts < self._run.settings.max_attempts:
+                self._report.counts["retries"] += 1
+                planning.todo.append(source)
+                return
+            result = failed_source(source, result.stage, result.error, result.message, attempts)
+        self._report.counts["sources"] += 1
+        self._report.seconds["plan"] += result.seconds
+        planning.done.append(result)
+        if len(planning.done) == planning.count:
+            self._writes[self._io.submit(self._write_plan, planning)] = ("plan", planning)
+
+    def _write_plan(self, planning: _Planning) -> Iterator[ShardPlan]:
+        shards = cut_shards(planning.bucket, planning.done, self._run.settings.shard_clips)
+        write_plan(self._storage, planning.bucket, shards)
+        recorded = read_plan(self._storage, planning.bucket)
+        if recorded is None:
+            raise ExtractError(
+                f"the plan of {planning.bucket.name} was written to {self._storage.root} and is "
+                "not there: the storage loses files"
+            )
+        return recorded
+
+    # -- shards
+
+    def _open_shards(self) -> None:
+        while self._plans and self._window.wants_clips and len(self._writes) < _COMMITS_AHEAD:
+            plans, resumed = self._plans[0]
+            plan = next(plans, None)
+            if plan is None:
+                self._plans.popleft()
+                continue
+            self._report.counts["clips_planned"] += len(plan.specs)
+            if resumed and self._is_committed(plan):
+                continue
+            self._shards[plan.name] = _Shard(plan, list(plan.failures))
+            for failure in plan.failures:
+                self._report.failures[failure.error] += 1
+            if plan.specs:
+                self._window.add_shard(plan.name, len(plan.specs))
+            else:
+                self._close(plan.name)
+
+    def _is_committed(self, plan: ShardPlan) -> bool:
+        name = commit_name(plan.name)
+        try:
+            receipt = receipt_from_json(self._storage.read(name), name)
+        except FileNotFoundError:
+            return False
+        self._report.counts["clips_skipped"] += receipt.clips
+        return True
+
+    def _close(self, name: str) -> None:
+        shard = self._shards[name]
+        self._writes[self._io.submit(self._commit, shard)] = ("commit", name)
+
+    def _commit(self, shard: _Shard) -> tuple[ShardReceipt, float]:
+        start = time.perf_counter()
+        with ShardWriter(self._run.root, shard.plan.name) as writer:
+            for clip in shard.clips:
+                writer.add(clip)
+            receipt = writer.commit(shard.failures)
+        return receipt, time.perf_counter() - start
+
+    def _collect_writes(self) -> None:
+        for future in [future for future in self._writes if future.done()]:
+            kind, what = self._writes.pop(future)
+            if kind == "plan":
+                self._plans.append((future.result(), False))
+                self._planning.remove(what)
+                continue
+            receipt, seconds = future.result()
+            del self._shards[what]
+            self._receipts.append(receipt)
+            self._report.counts["shards"] += 1
+            self._report.counts["bytes"] += receipt.bytes
+            self._report.seconds["write"] += seconds
+
+    # -- tracking
+
+    def _send(self) -> None:
+        while (assignment := self._window.assign()) is not None:
+            specs = [self._shards[clip.shard].plan.specs[clip.index] for clip in assignment.clips]
+            if self._report.first_submit is None:
+                self._report.first_submit = time.time()
+            ref = self._fleet.track(assignment.actor, specs)
+            self._refs[ref] = ("track", assignment.batch, assignment.actor)
+
+    def _on_track(self, ref: Any, batch: int, actor: int) -> None:
+        clips = self._window.clips_of(batch)
+        try:
+            result: BatchResult = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            problem = problem_of(error, "track")
+            self._stop_if_fatal(problem)
+            self._settled(self._window.lose(batch, problem), len(clips))
+            if problem.fault in (Fault.DEATH, Fault.LOSS) and problem.stage == "track":
+                self._window.actor_down(actor)
+                if ("greet", actor) not in self._refs.values():
+                    self._report.counts["deaths"] += problem.fault is Fault.DEATH
+                    self._greet(actor)
+            return
+        report = self._report
+        report.last_result = time.time()
+        report.seconds["decode"] += result.decode_seconds
+        report.seconds["track"] += result.track_seconds
+        report.seconds["encode"] += result.encode_seconds
+        problems: list[Problem | None] = []
+        for clip, outcome in zip(clips, result.clips, strict=True):
+            if isinstance(outcome, Problem):
+                problems.append(outcome)
+                continue
+            problems.append(None)
+            self._shards[clip.shard].clips.append(outcome)
+            report.counts["clips"] += 1
+            report.counts["tracks"] += outcome.num_tracks
+        self._settled(self._window.settle(batch, problems), len(clips))
+
+    def _settled(self, settled: list[Settled], clips: int) -> None:
+        self._report.counts["retries"] += clips - len(settled)
+        for item in settled:
+            if item.problem is None:
+                continue
+            shard = self._shards[item.clip.shard]
+            info = shard.plan.specs[item.clip.index].info
+            problem = item.problem
+            shard.failures.append(
+                Failure(
+                    info.source,
+                    info.clip_id,
+                    info.start_s,
+                    info.end_s,
+                    problem.stage,
+                    problem.error,
+                    problem.message,
+                    item.attempts,
+                )
+            )
+            self._report.failures[problem.error] += 1
+        for name in self._window.closed():
+            self._close(name)
+
+    # -- actors
+
+    def _greet(self, actor: int) -> None:
+        self._refs[self._fleet.greet(actor)] = ("greet", actor)
+
+    def _on_greet(self, ref: Any, actor: int) -> None:
+        try:
+            info = ray.get(ref)
+        except ray.exceptions.RayError as error:
+            if getattr(error, "actor_init_failed", False):
+                raise ExtractError(why_dead(error)) from error
+            # Gone for good: killed from outside, or by a driver that has stopped.
+            self._hear(block=True)
+            self._greet(actor)
+            return
+        self._fleet.greeted(actor, info)
+        self._window.actor_up(actor)
+
+    # -- reports
+
+    def _tell(self, block: bool = False) -> None:
+        if self._run.fleet.run in _stopped:
+            raise RunStoppedError("stopped")
+        now = time.monotonic()
+        if not block and now - self._reported < _REPORT_EVERY:
+            return
+        self._reported = now
+        self._hear(block)
+        if self._reply is None or block:
+            self._reply = self._monitor.report.remote(self._report)
+            first = self._report.first_submit
+            self._report = Report(first_submit=first)
+        if block:
+            self._hear(block)
+
+    def _hear(self, block: bool = False) -> None:
+        """Takes the monitor's last answer, or asks it; raises RunStoppedError when it says stop."""
+        if self._reply is None:
+            if not block:
+                return
+            self._reply = self._monitor.why_stopped.remote()
+        try:
+            reason = ray.get(self._reply, timeout=60 if block else 0)
+        except ray.exceptions.GetTimeoutError:
+            if block:
+                raise RunStoppedError("the run's monitor does not answer") from None
+            return
+        except ray.exceptions.RayError as error:
+            raise RunStoppedError("the run that this worker belongs to is over") from error
+        self._reply = None
+        if reason is not None:
+            raise RunStoppedError(reason)
+
+    def _stop_if_fatal(self, problem: Problem) -> None:
+        if problem.fault is Fault.FATAL:
+            raise ExtractError(f"{problem.error}: {problem.message}")
+
+    def _take_receipts(self) -> list[ShardReceipt]:
+        receipts, self._receipts = self._receipts, []
+        return receipts

@@ -1,0 +1,61 @@
+"""How many tracker actors a cluster holds and what each takes of it. Decisions only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.extract.errors import PoolError
+
+# A CPU tracker gains little from more threads than this; several trackers gain more.
+_THREADS_PER_TRACKER = 8
+# Beside a GPU the threads only prepare input and pack results.
+_THREADS_BESIDE_GPU = 4
+# Decoding takes a quarter of a CPU in Ray's books, so that it runs ahead of the trackers even on
+# the half CPU that a small machine keeps free for it.
+DECODE_CPUS = 0.25
+
+
+@dataclass(frozen=True)
+class PoolPlan:
+    """Size of the pool and what each actor asks of Ray."""
+
+    actors: int
+    num_cpus: float
+    num_gpus: float
+    threads: int  # torch threads per actor
+
+
+def plan_pool(cpus: float, gpus: float, requested: int | None = None) -> PoolPlan:
+    """Chooses the pool for a cluster of `cpus` CPUs and `gpus` GPUs.
+
+    One actor per GPU where there are any, else one per eight CPUs. Actors never take every CPU of
+    the cluster: what decodes for them must run beside them, or both would wait for ever.
+
+    Raises PoolError where the cluster cannot hold `requested` actors.
+    """
+    if cpus <= 0:
+        raise PoolError("the Ray cluster has no CPU at all: start it with at least one")
+    if gpus >= 1:
+        actors = requested or int(gpus)
+        if actors > gpus:
+            raise PoolError(
+                f"{actors} trackers of 1 GPU each do not fit a cluster of {gpus:g} GPUs: "
+                "ask for fewer or add nodes"
+            )
+        share = min(1.0, _share(cpus, actors))
+        threads = max(1, min(_THREADS_BESIDE_GPU, int(cpus / actors)))
+        return PoolPlan(actors, share, 1.0, threads)
+    actors = requested or max(1, int(cpus) // _THREADS_PER_TRACKER)
+    share = _share(cpus, actors)
+    return PoolPlan(actors, share, 0.0, max(1, int(cpus / actors)))
+
+
+def _share(cpus: float, actors: int) -> float:
+    """CPUs per actor in Ray's books, leaving at least two decoders' room."""
+    reserve = max(2 * DECODE_CPUS, cpus / 8)
+    share = (cpus - reserve) / actors
+    if share >= 1:
+        return float(int(share))
+    if share < 0.01:
+        raise PoolError(f"{actors} trackers do not fit a cluster of {cpus:g} CPUs: ask for fewer")
+    return int(share * 100) / 100

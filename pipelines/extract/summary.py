@@ -1,0 +1,77 @@
+"""What a finished run did, as values and as a block of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipelines.extract.monitor import STAGES
+from pipelines.extract.progress import clock
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """Outcome of `run_extract`. Counts are of this run, `total_*` of the whole dataset."""
+
+    output: str
+    sources: int = 0  # videos recorded as inputs of the dataset
+    clips: int = 0
+    tracks: int = 0
+    failures: int = 0  # rows written to the failures table
+    failures_by_error: dict[str, int] = field(default_factory=dict)
+    shards: int = 0
+    skipped_shards: int = 0  # committed before this run
+    skipped_clips: int = 0
+    total_failures: int = 0
+    bytes: int = 0  # written by this run
+    seconds: float = 0.0  # wall
+    stage_seconds: dict[str, float] = field(default_factory=dict)  # summed over processes
+    actors: int = 0
+    deaths: int = 0  # trackers that died and were replaced
+    retries: int = 0
+    tracking_seconds: float = 0.0  # wall, from the first clip sent to the last result
+    busy_share: float = 0.0  # of the trackers' time in `tracking_seconds`
+
+    @property
+    def total_clips(self) -> int:
+        """Clips in the dataset now."""
+        return self.clips + self.skipped_clips
+
+    def succeeded(self, strict: bool = False) -> bool:
+        """Whether the dataset holds clips, and with `strict` no failure."""
+        return self.total_clips > 0 and not (strict and self.total_failures)
+
+    def text(self) -> str:
+        """The summary for people: a few aligned lines."""
+        rows = [("dataset", self.output)]
+        skipped = f"   ({self.skipped_clips} were there already)" if self.skipped_clips else ""
+        rows.append(("clips", f"{self.clips}{skipped}"))
+        rows.append(("tracks", f"{self.tracks:,}"))
+        failures = f"{self.failures}"
+        if self.failures_by_error:
+            kinds = (f"{count} {name}" for name, count in self.failures_by_error.items())
+            failures += f"   ({', '.join(kinds)})"
+        rows.append(("failures", failures))
+        rows.append(("written", f"{_size(self.bytes)} in {self.shards} shards"))
+        rate = f", {self.clips / self.seconds:.2f} clips/s" if self.seconds and self.clips else ""
+        rows.append(("time", f"{clock(self.seconds)} ({self.seconds:.1f} s{rate})"))
+        if self.clips:
+            stages = ", ".join(f"{s} {_seconds(self.stage_seconds.get(s, 0.0))}" for s in STAGES)
+            rows.append(("stages", stages))
+            share = f"{100 * self.busy_share:.0f}% of the time"
+            rows.append(("trackers", f"{self.actors}, busy {share}"))
+        if self.deaths or self.retries:
+            rows.append(("retries", f"{self.retries}, {self.deaths} trackers replaced"))
+        return "\n".join(f"{name:<9} {value}" for name, value in rows)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
+
+
+def _size(count: int) -> str:
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"

@@ -1,0 +1,260 @@
+"""Clips, trackers and disks that fail: what each costs, and nothing more."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from extract_archive import Archive
+
+import trajectories
+from pipelines.extract import ExtractError, ExtractSettings, TrackerFactory, run_extract
+from trajectories.storage import LocalStorage
+
+Settings = Callable[..., ExtractSettings]
+Stub = Callable[..., TrackerFactory]
+MakeVideo = Callable[..., Path]
+Digests = Callable[[Path], Mapping[str, str]]
+
+pytestmark = pytest.mark.usefixtures("cluster", "no_leftovers")
+
+POISON = 200
+
+
+def failures(out: Path) -> list[dict[str, Any]]:
+    return trajectories.open_dataset(out).failures().to_pylist()
+
+
+@pytest.mark.parametrize(
+    "fault, error",
+    [
+        ("dies_at", "ActorUnavailableError"),
+        ("raises_at", "FloatingPointError"),
+        ("lost_at", "ValueError"),
+    ],
+)
+def test_poison_costs_its_own_clip_after_three_attempts(
+    tmp_path: Path,
+    make_video: MakeVideo,
+    quick_settings: Settings,
+    stub: Stub,
+    fault: str,
+    error: str,
+) -> None:
+    for i in range(8):
+        make_video(f"v{i}", level=POISON if i == 3 else 10 * i, frames=7)
+    out = tmp_path / "out"
+    settings = quick_settings(batch_clips=4, shard_clips=8)
+    summary = run_extract(
+        [str(tmp_path / "videos")], str(out), settings, factory=stub(**{fault: POISON})
+    )
+    (failure,) = failures(out)
+    assert Path(failure["source"]).name == "v3.mp4"
+    assert (failure["stage"], failure["error"], failure["attempts"]) == ("track", error, 3)
+    assert failure["clip_id"] is not None
+    assert failure["end_s"] > failure["start_s"]
+    kept = {Path(clip.info.source).name for clip in trajectories.open_dataset(out)}
+    assert kept == {f"v{i}.mp4" for i in range(8) if i != 3}
+    assert (summary.clips, summary.failures) == (7, 1)
+    # It may kill a restarted tracker once more before the news of the last death is in.
+    assert summary.deaths >= 3 if fault == "dies_at" else summary.deaths == 0
+    assert summary.retries >= 2
+
+
+def tracker_pids() -> list[int]:
+    """Processes of tracker actors that are running."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                line = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has just ended
+            # "ray::TrackerActor", and while it works "ray::TrackerActor.track".
+            if line.startswith(b"ray::TrackerActor"):
+                found.append(int(folder.name))
+    return found
+
+
+def children_of_this_process(pids: list[int]) -> list[int]:
+    """Those of them that descend from this process, so that no other run is touched."""
+    ours = []
+    for pid in pids:
+        parent = pid
+        while parent > 1:
+            try:
+                stat = Path(f"/proc/{parent}/stat").read_text()
+            except OSError:
+                break
+            parent = int(stat.rpartition(")")[2].split()[1])
+            if parent == os.getpid():
+                ours.append(pid)
+                break
+    return ours
+
+
+class Killer(threading.Thread):
+    """Kills a random tracker process of this test every so often, a number of times."""
+
+    def __init__(self, kills: int, every: float, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.kills, self.every, self.rng = kills, every, random.Random(seed)
+        self.killed = 0
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        while self.killed < self.kills and not self.over.wait(self.every * self.rng.random() * 2):
+            pids = children_of_this_process(tracker_pids())
+            if pids:
+                os.kill(self.rng.choice(pids), signal.SIGKILL)
+                self.killed += 1
+
+    def __enter__(self) -> Killer:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.over.set()
+        self.join()
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_trackers_killed_at_random_change_nothing(
+    tmp_path: Path, archive: Archive, stub: Stub, digests: Digests, kills: int
+) -> None:
+    settings = dataclasses.replace(archive.settings, num_actors=2, batch_clips=2)
+    # Time enough for all the kills.
+    factory = stub(seconds=0.1 * kills)
+    out = tmp_path / "out"
+    with Killer(kills, every=1.5, seed=kills) as killer:
+        run_extract([str(archive.folder / "*.mp4")], str(out), settings, factory=factory)
+    assert killer.killed >= min(kills, 2)
+    assert [f["stage"] for f in failures(out)] == ["open"]
+    assert digests(out) == archive.digests
+
+
+def test_a_tracker_removed_for_good_is_made_again(
+    tmp_path: Path, make_video: MakeVideo, quick_settings: Settings, stub: Stub
+) -> None:
+    for i in range(4):
+        make_video(f"v{i}", frames=25)
+    removed = []
+
+    def remove(snapshot: Any) -> None:
+        if snapshot.clips_done and not removed:
+            entries = ray.util.list_named_actors(all_namespaces=True)
+            name = next(e["name"] for e in entries if e["name"].endswith("-tracker-0"))
+            ray.kill(ray.get_actor(name, namespace="tapirus"), no_restart=True)
+            removed.append(name)
+
+    summary = run_extract(
+        [str(tmp_path / "videos")],
+        str(tmp_path / "out"),
+        quick_settings(),
+        factory=stub(seconds=0.3),
+        progress=remove,
+    )
+    assert removed
+    assert (summary.clips, summary.failures) == (16, 0)
+
+
+def test_a_full_disk_ends_the_run_with_one_line_and_no_half_shard(
+    tmp_path: Path,
+    archive: Archive,
+    stub: Stub,
+    digests: Digests,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs, out = [str(archive.folder / "*.mp4")], tmp_path / "out"
+    with monkeypatch.context() as patch:
+        fsync, calls = os.fsync, iter(range(10_000))
+
+        def full(descriptor: int) -> None:
+            # Late enough for some shards to be committed.
+            if next(calls) > 20:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            fsync(descriptor)
+
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(ExtractError) as caught:
+            run_extract(inputs, str(out), archive.settings, factory=stub())
+    message = str(caught.value)
+    assert "the disk is full" in message
+    assert str(out) in message
+    assert "\n" not in message
+    committed = trajectories.committed_shards(out)
+    for shard in committed.values():
+        for table in shard.files:
+            assert (out / table / f"{shard.shard}.parquet").exists()
+    assert len(committed) < archive.shards
+    run_extract(inputs, str(out), archive.settings, factory=stub())
+    assert digests(out) == archive.digests
+
+
+def test_output_that_cannot_be_written_is_one_line(
+    tmp_path: Path,
+    make_video: MakeVideo,
+    quick_settings: Settings,
+    stub: Stub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Root may write anywhere, so permissions are refused by hand.
+    def refuse(self: LocalStorage, name: str, data: bytes) -> Any:
+        raise trajectories.StorageError(f"cannot write {self.path(name)}: Permission denied")
+
+    monkeypatch.setattr(LocalStorage, "stage", refuse)
+    with pytest.raises((ExtractError, trajectories.DatasetError), match="Permission denied"):
+        run_extract([str(make_video("a"))], str(tmp_path / "o"), quick_settings(), factory=stub())
+
+
+@pytest.fixture
+def interrupt_once() -> Iterator[Callable[[Any], None]]:
+    """A progress callback that presses Ctrl-C when the first clips are done."""
+    pressed: list[float] = []
+
+    def press(snapshot: Any) -> None:
+        if snapshot.clips_done and not pressed:
+            pressed.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+    yield press
+    assert pressed
+
+
+def test_ctrl_c_stops_soon_keeps_what_is_committed_and_can_be_resumed(
+    tmp_path: Path,
+    archive: Archive,
+    stub: Stub,
+    digests: Digests,
+    interrupt_once: Callable[[Any], None],
+) -> None:
+    inputs, out = [str(archive.folder / "*.mp4")], tmp_path / "out"
+    handler = signal.getsignal(signal.SIGINT)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_extract(
+            inputs,
+            str(out),
+            archive.settings,
+            factory=stub(seconds=1.0),
+            progress=interrupt_once,
+        )
+    assert time.monotonic() - start < 20
+    assert signal.getsignal(signal.SIGINT) is handler
+    committed = trajectories.committed_shards(out)
+    assert len(committed) < archive.shards
+    assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
+    shards = {path.stem for path in (out / "points").glob("*")} if committed else set()
+    assert shards == set(committed)
+    run_extract(inputs, str(out), archive.settings, factory=stub())
+    assert digests(out) == archive.digests
