@@ -27,7 +27,6 @@ check: lint types test
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/tracker_speed.py
-	$(BIN)/python benchmarks/tracker_memory.py
 
 # The torch pin stands in the same command as everything else: it picks the CPU build where the
 # index has one, and keeps a plain `torch` from bringing gigabytes of CUDA libraries.

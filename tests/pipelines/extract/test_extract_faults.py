@@ -132,9 +132,14 @@ class Killer(threading.Thread):
 def test_trackers_killed_at_random_change_nothing(
     tmp_path: Path, archive: Archive, stub: Stub, digests: Digests, kills: int
 ) -> None:
-    settings = dataclasses.replace(archive.settings, num_actors=2, batch_clips=2)
+    # Kills from outside look like the clip's doing. In a storm of them, with trackers that live
+    # hardly longer than a batch takes, three strikes would blame some clip that had bad luck.
+    strikes = 3 if kills < 10 else 12
+    settings = dataclasses.replace(
+        archive.settings, num_actors=2, batch_clips=2, max_attempts=strikes
+    )
     # Time enough for all the kills.
-    factory = stub(seconds=0.1 * kills)
+    factory = stub(seconds=min(1.0, 0.1 * kills))
     out = tmp_path / "out"
     with Killer(kills, every=1.5, seed=kills) as killer:
         run_extract([str(archive.folder / "*.mp4")], str(out), settings, factory=factory)
