@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.tapir.network import Estimate
+from models.tapir.estimate import Estimate
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

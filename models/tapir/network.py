@@ -8,7 +8,6 @@ those of the published state dicts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +17,8 @@ from torch import Tensor, nn
 from models.tapir.backbone import ExtraConvs, ResNet
 from models.tapir.config import TapirConfig
 from models.tapir.cost_volume import CostVolumeHead, soft_argmax
+from models.tapir.estimate import Estimate
+from models.tapir.features import FeatureGrids, QueryFeatures, Resolution
 from models.tapir.layers import l2_normalize
 from models.tapir.mixer import BlockContext, Mixer
 from models.tapir.resolutions import default_resolutions
@@ -25,73 +26,6 @@ from models.tapir.sampling import local_score_maps, sample_query_features
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-Resolution = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class FeatureGrids:
-    """Normalised features of a video at one resolution, highres at stride 4, lowres at 8."""
-
-    resolution: Resolution
-    highres: Float[Tensor, "b t h4 w4 c_high"]
-    lowres: Float[Tensor, "b t h8 w8 c_low"]
-
-    def pyramid(self, pooled_levels: int) -> list[Float[Tensor, "b t h w c"]]:
-        """The grids that score maps are taken from, finest first."""
-        levels = [self.highres, self.lowres]
-        for _ in range(pooled_levels):
-            grid = levels[-1]
-            pooled = F.avg_pool2d(grid.flatten(0, 1).permute(0, 3, 1, 2), 2)
-            levels.append(pooled.permute(0, 2, 3, 1).unflatten(0, grid.shape[:2]))
-        return levels
-
-
-@dataclass(frozen=True)
-class QueryFeatures:
-    """Features at the query points, one entry per feature resolution."""
-
-    highres: tuple[Float[Tensor, "b n c_high"], ...]
-    lowres: tuple[Float[Tensor, "b n c_low"], ...]
-
-    def __getitem__(self, chunk: slice) -> QueryFeatures:
-        return QueryFeatures(
-            tuple(f[:, chunk] for f in self.highres), tuple(f[:, chunk] for f in self.lowres)
-        )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """One estimate of all tracks; both logits are before the sigmoid."""
-
-    tracks: Float[Tensor, "b n t 2"]
-    occlusion: Float[Tensor, "b n t"]
-    uncertainty: Float[Tensor, "b n t"]
-
-    def scaled(self, x: float, y: float) -> Estimate:
-        tracks = self.tracks * self.tracks.new_tensor([x, y])
-        return Estimate(tracks, self.occlusion, self.uncertainty)
-
-    def visible(self) -> Tensor:
-        """(1 - u)(1 - o) > 0.5, section 3.1."""
-        return torch.sigmoid(-self.occlusion) * torch.sigmoid(-self.uncertainty) > 0.5
-
-    @staticmethod
-    def mean(estimates: Sequence[Estimate]) -> Estimate:
-        return Estimate(
-            torch.stack([e.tracks for e in estimates]).mean(0),
-            torch.stack([e.occlusion for e in estimates]).mean(0),
-            torch.stack([e.uncertainty for e in estimates]).mean(0),
-        )
-
-    @staticmethod
-    def concatenate(chunks: Sequence[Estimate]) -> Estimate:
-        return Estimate(
-            torch.cat([c.tracks for c in chunks], 1),
-            torch.cat([c.occlusion for c in chunks], 1),
-            torch.cat([c.uncertainty for c in chunks], 1),
-        )
-
 
 Contexts = tuple[tuple[BlockContext, ...], ...]
 """Mixer contexts of a causal network, one entry per refinement iteration."""

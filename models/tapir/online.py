@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.tapir.network import Contexts, Estimate, QueryFeatures, Tapir
+from models.tapir.estimate import Estimate
+from models.tapir.features import QueryFeatures
+from models.tapir.network import Contexts, Tapir
 from models.tapir.resolutions import default_resolutions
 
 if TYPE_CHECKING:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,32 +14,33 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+# Each command is `command` in the module of its name, imported when it is called: torch, Ray and
+# Beam take seconds, and `tapirus --help` needs none of them.
+_COMMANDS = {
+    "track": "Draw tracks over one video, to look at it.",
+    "extract": "Track many videos and write a dataset.",
+    "query": "Ask a dataset a question in SQL.",
+    "stats": "Counts and histograms of a dataset.",
+    "show": "Draw the tracks of one clip of a dataset.",
+    "schema": "Tables, columns and units of a dataset.",
+    "train": "Train a model.",
+    "demo": "All of it on a few videos, or on a rendered one.",
+}
+
 
 class _Commands(click.Group):
-    """Commands whose modules are imported when they are called: `--help` answers at once."""
-
-    _MODULES = {  # noqa: RUF012 - click's own attribute style
-        "track": "track",
-        "extract": "extract",
-        "query": "query",
-        "stats": "stats",
-        "show": "show",
-        "schema": "schema",
-        "train": "train",
-        "demo": "demo",
-    }
-
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self._MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        import importlib
-
-        module = self._MODULES.get(cmd_name)
-        if module is None:
+        if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"pipelines.cli.{module}").command
+        command: click.Command = importlib.import_module(f"pipelines.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -49,42 +52,38 @@ def cli() -> None:
     tapirus track clip.mp4 -o overlay.mp4          look at one video
     tapirus extract videos/ -o tracks              many videos to a dataset
     tapirus query tracks "SELECT count(*) FROM tracks WHERE displacement > 20"
+
+    `tapirus COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage,
+    130 stopped by Ctrl-C. With TAPIRUS_TRACEBACK=1 in the environment errors show where they arose.
     """
-
-
-def _known_errors() -> tuple[type[BaseException], ...]:
-    from models import CheckpointError
-    from pipelines.extract.errors import ClusterError, ExtractError, PoolError
-    from pipelines.video.errors import SourceError, VideoError
-    from trajectories import DatasetError
-
-    return (
-        CheckpointError,
-        ClusterError,
-        DatasetError,
-        ExtractError,
-        PoolError,
-        SourceError,
-        VideoError,
-        ValueError,
-        OSError,
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; exits with 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
+    for stream in (sys.stdout, sys.stderr):
+        # File names may hold what the terminal's encoding does not.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_run(lambda: cli.main(argv, prog_name="tapirus", standalone_mode=False)))
 
 
 def _run(command: Callable[[], object]) -> int:
     try:
         result = command()
+        # Here, not at exit: a reader that has gone must not cause a message then.
+        sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:
+        # click takes the end of a file for an interrupt: it was meant for prompts.
+        if isinstance(error.__cause__, EOFError):
+            return _failed(error.__cause__)
         return _interrupted()
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
-        return EXIT_USAGE if isinstance(error, click.UsageError) else EXIT_FAILED
+        return EXIT_USAGE
+    except click.ClickException as error:
+        print(f"tapirus: {error.format_message()}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
@@ -92,10 +91,18 @@ def _run(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except Exception as error:
-        if os.environ.get("TAPIRUS_TRACEBACK") or not isinstance(error, _known_errors()):
-            raise
-        print(f"tapirus: {_one_line(error)}", file=sys.stderr)
-        return EXIT_FAILED
+        return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    from pipelines.extract.errors import ExtractError
+
+    # Every other error of this product is one of these two.
+    expected = isinstance(error, (ValueError, OSError, MemoryError, ExtractError))
+    if os.environ.get("TAPIRUS_TRACEBACK") or not expected:
+        raise error
+    print(f"tapirus: {_one_line(error)}", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def _interrupted() -> int:
@@ -104,6 +111,8 @@ def _interrupted() -> int:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory: use fewer frames or points, or a smaller size"
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror or error}"
+        return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
     return " ".join(str(error).split()) or type(error).__name__

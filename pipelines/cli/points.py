@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
-def parse_points(text: str) -> np.ndarray:
-    """float32 [N, 3] (t, y, x) from "x,y@t;…"; t may be left out and is 0 then.
+
+def parse_points(text: str) -> Float[np.ndarray, "n 3"]:
+    """float32 (t, y, x) from "x,y@t;…"; t may be left out and is 0 then.
 
     Raises ValueError showing the part that is not a point.
     """
@@ -22,3 +27,15 @@ def parse_points(text: str) -> np.ndarray:
     if not points:
         raise ValueError('no points given: write x,y@t;x,y@t, such as "120,80@0;40,200@12"')
     return np.array(points, np.float32)
+
+
+def check_points(
+    points: Float[np.ndarray, "n 3"], num_frames: int, height: int, width: int
+) -> None:
+    """Raises ValueError naming, as it was typed, the first point outside the video."""
+    limits = np.array([num_frames - 1, height, width])
+    for t, y, x in points[~((points >= 0) & (points <= limits)).all(axis=1)]:
+        raise ValueError(
+            f"point {x:g},{y:g}@{t:g} lies outside the video: x goes from 0 to {width}, y to "
+            f"{height}, t to {num_frames - 1}"
+        )

@@ -6,16 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 
 class Advance(Protocol):
     """Tell how much is done."""
@@ -25,7 +15,17 @@ class Advance(Protocol):
 
 @contextmanager
 def progress_bar(label: str, unit: str) -> Iterator[Advance]:
-    """A bar on standard error; in a pipe it prints nothing until it is done."""
+    """A bar on standard error while that is a terminal, else nothing."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,12 +35,15 @@ def progress_bar(label: str, unit: str) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None, rate="")
 
         def advance(done: int, total: int) -> None:
             speed = bar.tasks[0].speed
-            rate = f"{speed:.0f}/s" if speed else ""
+            rate = f"{speed:.0f}/s" if speed and speed >= 1 else ""
+            if speed and speed < 1:
+                rate = f"{1 / speed:.1f} s each"
             bar.update(task, completed=done, total=total, rate=rate)
 
         yield advance

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
 import click
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @click.command("query")
 @click.argument("dataset")
 @click.argument("sql")
 @click.option("-o", "--output", help="Write .csv, .parquet, .json or .jsonl instead of a table.")
-@click.option("--limit", type=int, default=40, show_default=True, help="Rows printed at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    help="Rows printed at most; a file gets all.",
+)
 def command(dataset: str, sql: str, output: str | None, limit: int) -> None:
     """Ask DATASET a question in SQL (DuckDB).
 
     Views: clips, tracks, failures; points has one row per track and frame. Helpers for one clip:
-    clip_points(id), track_points(id, n), source_points(id). `tapirus schema` lists all columns.
+    clip_points(id), track_points(id, n), source_points(id); over all clips: visible_at(frame),
+    in_box(x0, y0, x1, y1). `tapirus schema` lists all columns.
 
     \b
     tapirus query tracks "SELECT count(*) FROM tracks WHERE visible_fraction > 0.8"
     tapirus query tracks "SELECT clip_id, mean_speed FROM clips ORDER BY 2 DESC" -o fast.csv
     tapirus query tracks "SELECT * FROM track_points('3f…', 17)"
+
+    A result wider than the terminal is printed with one value per line.
     """
     from trajectories import fetch_result, open_dataset, write_result
 
@@ -33,24 +48,13 @@ def command(dataset: str, sql: str, output: str | None, limit: int) -> None:
 
 
 def print_table(table: pa.Table, limit: int) -> None:
-    """A table for people; at most ``limit`` rows."""
-    from rich.console import Console
-    from rich.table import Table
+    """A table for people, at most ``limit`` rows; in a pipe lines are as long as they need be."""
+    from pipelines.cli.tables import format_table
 
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for field in table.schema:
-        numeric = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-        shown.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
-    for row in table.slice(0, limit).to_pylist():
-        shown.add_row(*(_cell(value) for value in row.values()))
-    Console(highlight=False, markup=False).print(shown)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(format_table(table.slice(0, limit), width))
     if len(table) > limit:
-        click.echo(f"… the first {limit} rows; --limit shows more, -o FILE writes all")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
+        note = f"… the first {limit} rows; --limit shows more, -o FILE writes all"
+        click.echo(note, err=True)
+    elif not len(table):
+        click.echo("no rows", err=True)
