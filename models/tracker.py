@@ -44,14 +44,14 @@ class Tracker:
         *,
         device: str | torch.device | None = None,
         dtype: str = "auto",
-        digest: str = "",
+        weights_digest: str = "",
     ) -> None:
         self.device = pick_device(device)
         self.dtype = pick_dtype(dtype, self.device)
         self.network = (
             network.eval().requires_grad_(False).to(self.device, self.dtype).channels_last()
         )
-        self.digest = digest
+        self.weights_digest = weights_digest
         """First 16 hex digits of the weight file's SHA-256; empty for weights made in memory."""
 
     @property
@@ -135,7 +135,7 @@ def load_tracker(
         ValueError: unknown dtype.
     """
     network, digest = load_network(name, checkpoint)
-    return Tracker(network, device=device, dtype=dtype, digest=digest)
+    return Tracker(network, device=device, dtype=dtype, weights_digest=digest)
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
