@@ -8,21 +8,30 @@ from typing import TYPE_CHECKING
 
 from pipelines.render import Panel, clip_panels, contact_sheet, draw_tracks
 from pipelines.video import ClipSettings, VideoError, plan_clips, read_clip
-from trajectories import ClipInfo, ClipTracks, Dataset
+from trajectories import ClipInfo, ClipTracks, Dataset, DatasetError
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
+_SHEET_TRACKS = 400
+_OVERLAY_TRACKS = 1024
+
 
 def clip_frames(dataset: Dataset, info: ClipInfo) -> UInt8[np.ndarray, "t h w 3"]:
     """Exactly the frames that were tracked: the source is planned again as it was then.
 
-    Raises VideoError when the source has gone or is another file than it was.
+    Raises VideoError when the source has gone or is another file than it was, DatasetError when
+    the dataset does not say how its clips were cut.
     """
-    settings = ClipSettings(**dataset.spec.settings["clip"])
-    for spec in plan_clips(info.source, settings).specs:
-        if spec.info.clip_id == info.clip_id:
+    settings = _clip_settings(dataset)
+    try:
+        plan = plan_clips(info.source, settings)
+    except VideoError as error:
+        reason = f"{error.message}; pictures need the video that was extracted in its place"
+        raise VideoError(info.source, error.stage, reason, transient=error.transient) from error
+    for spec in plan.specs:
+        if spec.info == info:
             return read_clip(spec)
     raise VideoError(
         info.source,
@@ -33,7 +42,7 @@ def clip_frames(dataset: Dataset, info: ClipInfo) -> UInt8[np.ndarray, "t h w 3"
 
 
 def overlay(
-    dataset: Dataset, clip: ClipTracks, *, tail: int = 12, max_tracks: int = 1024
+    dataset: Dataset, clip: ClipTracks, *, tail: int = 12, max_tracks: int = _OVERLAY_TRACKS
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """The clip's frames with its tracks."""
     return draw_tracks(
@@ -46,27 +55,53 @@ def overlay(
     )
 
 
-def clip_sheet(dataset: Dataset, clip: ClipTracks) -> UInt8[np.ndarray, "h w 3"]:
+def clip_sheet(
+    dataset: Dataset, clip: ClipTracks, *, max_tracks: int = _SHEET_TRACKS
+) -> UInt8[np.ndarray, "h w 3"]:
     """First, middle and last frame of a clip, and its whole trajectories."""
     info = clip.info
     title = f"{Path(info.source).name}  {info.start_s:.2f} s  {info.clip_id}"
-    return contact_sheet([_row(dataset, clip)], title=title)
+    return contact_sheet([_row(dataset, clip, max_tracks)], title=title)
 
 
 def dataset_sheet(dataset: Dataset, *, max_clips: int = 8) -> UInt8[np.ndarray, "h w 3"]:
-    """One row of pictures for each of the first clips of a dataset."""
-    rows = []
+    """One row of pictures for each of the first clips of a dataset whose sources can be read.
+
+    Raises VideoError when none can, DatasetError when there are no clips.
+    """
+    rows: list[list[Panel]] = []
+    problems: dict[str, VideoError] = {}
     for clip in dataset:
-        rows.append(_row(dataset, clip))
         if len(rows) == max_clips:
             break
+        if clip.info.source in problems:
+            continue
+        try:
+            rows.append(_row(dataset, clip, _SHEET_TRACKS))
+        except VideoError as error:
+            problems[clip.info.source] = error
+    if not rows:
+        raise next(iter(problems.values()), None) or DatasetError(
+            f"{dataset.root} holds no clips to draw"
+        )
     return contact_sheet(rows, title=f"{len(rows)} of {len(dataset)} clips")
 
 
-def _row(dataset: Dataset, clip: ClipTracks) -> list[Panel]:
+def _clip_settings(dataset: Dataset) -> ClipSettings:
+    try:
+        return ClipSettings(**dataset.spec.settings["clip"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{dataset.root} does not say how its clips were cut, so their frames cannot be found: "
+            "pictures need a dataset that `tapirus extract` of this release made"
+        ) from error
+
+
+def _row(dataset: Dataset, clip: ClipTracks, max_tracks: int) -> list[Panel]:
     return clip_panels(
         clip_frames(dataset, clip.info),
         clip.tracks,
         clip.visible,
+        max_tracks=max_tracks,
         starts=clip.queries[:, [2, 1]],
     )

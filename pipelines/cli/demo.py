@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from pipelines.render import DemoClip
+    from trajectories import ClipTracks
 
 _QUERY = """\
 SELECT regexp_extract(source, '[^/]*$') AS video, round(start_s, 1) AS start,
@@ -16,7 +21,13 @@ FROM clips ORDER BY mean_speed DESC LIMIT 10"""
 @click.command("demo")
 @click.argument("videos", nargs=-1)
 @click.option("-o", "--output", default="out/demo", show_default=True, help="Folder for results.")
-@click.option("--grid", type=int, default=32, show_default=True, help="Query points per side.")
+@click.option(
+    "--grid",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Query points per side.",
+)
 def command(videos: tuple[str, ...], output: str, grid: int) -> int:
     """Extract one clip of each of VIDEOS, then show statistics, a query and pictures.
 
@@ -24,25 +35,18 @@ def command(videos: tuple[str, ...], output: str, grid: int) -> int:
     truth.
     """
     from pipelines.cli.query import print_table
+    from pipelines.cli.stats import write_page
     from pipelines.extract import ExtractSettings, run_extract
     from pipelines.extract.progress import default_progress
     from pipelines.pictures import dataset_sheet, overlay
-    from pipelines.render import save_image
+    from pipelines.render import demo_clip, save_image
     from pipelines.video import ClipSettings, write_video
-    from trajectories import (
-        dataset_statistics,
-        fetch_result,
-        open_dataset,
-        stats_html,
-        stats_text,
-    )
+    from trajectories import dataset_statistics, fetch_result, open_dataset, stats_text
 
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     truth = None
     if not videos:
-        from pipelines.render import demo_clip
-
         truth = demo_clip()
         rendered = folder / "rendered.mp4"
         write_video(rendered, truth.video, truth.fps)
@@ -50,7 +54,9 @@ def command(videos: tuple[str, ...], output: str, grid: int) -> int:
         videos = (str(rendered),)
     settings = ExtractSettings(grid=grid, clip=ClipSettings(max_clips=1))
     dataset_path = str(folder / "dataset")
-    click.echo(f"\n== tapirus extract {len(videos)} inputs -o {dataset_path}")
+    click.echo(
+        f"\n== tapirus extract {' '.join(videos)} -o {dataset_path} --grid {grid} --max-clips 1"
+    )
     with default_progress() as progress:
         summary = run_extract(list(videos), dataset_path, settings, progress=progress)
     click.echo(summary.text())
@@ -59,7 +65,7 @@ def command(videos: tuple[str, ...], output: str, grid: int) -> int:
     dataset = open_dataset(dataset_path)
     statistics = dataset_statistics(dataset)
     click.echo(f"\n== tapirus stats {dataset_path}\n{stats_text(statistics, width=90)}")
-    (folder / "stats.html").write_text(stats_html(statistics), encoding="utf-8")
+    write_page(statistics, str(folder / "stats.html"))
     click.echo(f'\n== tapirus query {dataset_path} "{_QUERY}"')
     table = fetch_result(dataset.sql(_QUERY))
     print_table(table, 10)
@@ -80,15 +86,10 @@ def command(videos: tuple[str, ...], output: str, grid: int) -> int:
     return 0
 
 
-def _compare(truth: object, clip: object) -> None:
+def _compare(truth: DemoClip, clip: ClipTracks) -> None:
     """Says how far the extracted tracks are from the known motion."""
     import numpy as np
 
-    from pipelines.render import DemoClip
-    from trajectories import ClipTracks
-
-    assert isinstance(truth, DemoClip)
-    assert isinstance(clip, ClipTracks)
     start = round(clip.info.start_s * truth.fps)
     queries = clip.queries + np.array([start, 0, 0], np.float32)
     tracks, visible = truth.truth(queries)

@@ -68,10 +68,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(command: Callable[[], object]) -> int:
+    # A reader of our output that has gone, as with `| head`, is click's to handle: it exits with 1.
     try:
         result = command()
-        # Here, not at exit: a reader that has gone must not cause a message then.
-        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Abort as error:
         # click takes the end of a file for an interrupt: it was meant for prompts.
@@ -86,10 +85,6 @@ def _run(command: Callable[[], object]) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return _interrupted()
-    except BrokenPipeError:
-        # The reader of our output has gone, as with `| head`; nothing more can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILED
     except Exception as error:
         return _failed(error)
 

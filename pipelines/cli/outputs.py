@@ -16,9 +16,7 @@ class OutputFile(click.ParamType):
     def __init__(self, *suffixes: str) -> None:
         self.suffixes = suffixes
 
-    def convert(
-        self, value: str, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         path = Path(value)
         if path.suffix.lower() not in self.suffixes:
             self.fail(f"{value}: give a name that ends in {_or(self.suffixes)}", param, ctx)

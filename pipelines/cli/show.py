@@ -24,9 +24,7 @@ from pipelines.video.write import SUFFIXES, write_video
 @click.option(
     "--max-tracks",
     type=click.IntRange(min=1),
-    default=1024,
-    show_default=True,
-    help="Tracks drawn at most, evenly spread.",
+    help="Tracks drawn at most, evenly spread.  [default: 1024, in a picture 400]",
 )
 @click.option(
     "--tail",
@@ -35,7 +33,7 @@ from pipelines.video.write import SUFFIXES, write_video
     show_default=True,
     help="Frames of fading tail in a video.",
 )
-def command(dataset: str, clip_id: str, output: str, max_tracks: int, tail: int) -> None:
+def command(dataset: str, clip_id: str, output: str, max_tracks: int | None, tail: int) -> None:
     """Draw the tracks of CLIP_ID (or the start of it) of DATASET over its frames.
 
     A picture shows first, middle and last frame and whole trajectories. Colours follow the
@@ -53,8 +51,10 @@ def command(dataset: str, clip_id: str, output: str, max_tracks: int, tail: int)
     clip = opened.clip(clip_id)
     keep_source(clip.info.source, output)
     if Path(output).suffix.lower() in IMAGE_SUFFIXES:
+        max_tracks = max_tracks or 400
         save_image(output, clip_sheet(opened, clip, max_tracks=max_tracks))
     else:
+        max_tracks = max_tracks or 1024
         frames = overlay(opened, clip, tail=tail, max_tracks=max_tracks)
         write_video(output, frames, clip.info.fps)
     shown = min(max_tracks, len(clip.tracks))

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import click
 
+from pipelines.cli.options import check_device
+
+_FILE = click.Path(exists=True, dir_okay=False)
+_FOLDER = click.Path(exists=True, file_okay=False)
+
 
 @click.group("train")
 def command() -> None:
@@ -13,18 +18,30 @@ def command() -> None:
 
 
 @command.command("tracker")
-@click.option("--config", required=True, type=click.Path(exists=True), help="TOML of the run.")
-@click.option("--photos", type=click.Path(exists=True), help="Folder of photos for textures.")
-@click.option("--objects", type=click.Path(exists=True), help="Folder of RGBA cut-outs.")
-@click.option("-o", "--output", required=True, type=click.Path(), help="Checkpoints and log.")
-@click.option("--resume", type=click.Path(exists=True), help="Checkpoint to start from.")
+@click.option("--config", required=True, type=_FILE, help="TOML of the run.")
+@click.option("--photos", type=_FOLDER, help="Photos for textures; without them, random ones.")
+@click.option("--objects", type=_FOLDER, help="RGBA cut-outs, beside --photos.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(), help="Folder of checkpoint and log."
+)
+@click.option("--start", type=_FILE, help="Weights to begin a new run with, such as another's.")
+@click.option(
+    "--resume", type=_FILE, help="Checkpoint to start from, where OUTPUT holds none of its own."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, …")
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes making clips.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Processes making clips; 0: this one.",
+)
 def tracker(
     config: str,
     photos: str | None,
     objects: str | None,
     output: str,
+    start: str | None,
     resume: str | None,
     device: str,
     workers: int,
@@ -32,7 +49,10 @@ def tracker(
     """Train a TAPIR tracker on synthetic clips.
 
     A run that was stopped goes on from the checkpoint in its output folder. The averaged weights
-    are written to OUTPUT/tracker.safetensors at the end.
+    are written to OUTPUT/tracker.safetensors at the end; `tapirus track --checkpoint` takes them.
+
+    \b
+    tapirus train tracker --config run.toml --photos photos/ -o runs/first
     """
     from models.checkpoints import save_checkpoint
     from models.tapir import CONFIGS
@@ -41,7 +61,10 @@ def tracker(
     from pipelines.training.config import load_config
     from pipelines.training.tracker import train
 
+    if objects and not photos:
+        raise click.UsageError("--objects are cut out of photos: give --photos as well")
     settings = load_config(config)
+    check_device(device)
     bank = (
         TextureBank.from_folder(photos, objects)
         if photos
@@ -64,6 +87,7 @@ def tracker(
             textures,
             held_out,
             Path(output),
+            start=None if start is None else Path(start),
             resume=None if resume is None else Path(resume),
             device=device,
             workers=workers,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -23,6 +25,9 @@ from trajectories import ClipTracks, EncodedClip, encode_clip
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
+
+
+_NOTE = 64  # bytes
 
 
 class Tracked(Protocol):
@@ -96,6 +101,7 @@ class ActorInfo:
     node: str
     pid: int
     weights_digest: str
+    last_work: str  # key of the clip that the actor's process before this one died at, or empty
 
 
 def plan_source(source: str, settings: ClipSettings) -> PlannedSource | Problem:
@@ -121,13 +127,37 @@ def decode_clip(spec: ClipSpec) -> Decoded:
         return Decoded(None, problem_of(error, "decode"), time.perf_counter() - start)
 
 
+class Diary:
+    """A note of what an actor is working on, that the process after it can read.
+
+    The calls that fail when an actor dies do not tell which of them it was at: those before may
+    have been finished and their replies lost. A few bytes in a file outlive the process. They do
+    not outlive the machine, and then no clip is to blame.
+    """
+
+    def __init__(self, name: str) -> None:
+        import ray
+
+        # Ray's own folder for this cluster, where it is in the usual place; it goes with Ray.
+        folder = Path(tempfile.gettempdir())
+        session = folder / "ray" / ray.get_runtime_context().get_session_name()
+        path = (session if session.is_dir() else folder) / f"tapirus-{name}"
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self.before = os.pread(self._file, _NOTE, 0).decode().strip()
+
+    def write(self, key: str) -> None:
+        """Notes that work on a clip begins."""
+        os.pwrite(self._file, key.encode().ljust(_NOTE), 0)
+
+
 class TrackerActor:
     """Holds a tracker and works on batches of decoded clips, one at a time."""
 
-    def __init__(self, factory: bytes, grid: QueryGrid, threads: int) -> None:
-        """factory: a pickled TrackerFactory. threads: torch threads to use."""
+    def __init__(self, name: str, factory: bytes, grid: QueryGrid, threads: int) -> None:
+        """name: of the actor. factory: a pickled TrackerFactory. threads: torch threads to use."""
         import ray
 
+        self._diary = Diary(name)
         # Ray sets this to the actor's CPUs in its books, which are fewer than it may use. It is
         # read when torch is imported, by the factory.
         os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -145,19 +175,26 @@ class TrackerActor:
             node=ray.get_runtime_context().get_node_id(),
             pid=os.getpid(),
             weights_digest=str(getattr(self._tracker, "weights_digest", "")),
+            last_work=self._diary.before,
         )
 
-    def track(self, specs: Sequence[ClipSpec], *decoded: Decoded) -> BatchResult:
-        """Tracks each clip. A clip's exception becomes its result; the others are not touched."""
+    def track(
+        self, keys: Sequence[str], specs: Sequence[ClipSpec], *decoded: Decoded
+    ) -> BatchResult:
+        """Tracks each clip. A clip's exception becomes its result; the others are not touched.
+
+        keys: one per clip, what `ready` tells after the clip has killed this process.
+        """
         started = time.time()
         clips: list[Problem | Future[tuple[EncodedClip, float]]] = []
         track_seconds = 0.0
-        for spec, item in zip(specs, decoded, strict=True):
+        for key, spec, item in zip(keys, specs, decoded, strict=True):
             if item.frames is None:
                 assert item.problem is not None
                 clips.append(item.problem)
                 continue
             start = time.perf_counter()
+            self._diary.write(key)
             try:
                 queries, result = self._run(item.frames)
                 # Beside the next clip's tracking: it would keep a GPU waiting.

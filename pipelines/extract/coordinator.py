@@ -7,6 +7,7 @@ apart in `retry`. It exists once per Beam bundle and is dropped with it; committ
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ import ray
 
 from pipelines.extract.actors import BatchResult
 from pipelines.extract.errors import ExtractError, RunStoppedError
-from pipelines.extract.fleet import Fleet, find_monitor, why_dead
+from pipelines.extract.fleet import Fleet, why_dead
 from pipelines.extract.inputs import Bucket, bucket_sources
-from pipelines.extract.monitor import Report
+from pipelines.extract.line import Line
 from pipelines.extract.planning import (
     PlannedSource,
     ShardPlan,
@@ -37,15 +38,8 @@ from trajectories import EncodedClip, Failure, ShardReceipt, ShardWriter
 from trajectories.receipts import commit_name, receipt_from_json
 from trajectories.storage import connect
 
-_REPORT_EVERY = 0.5  # seconds
 _BUCKETS_AHEAD = 3  # one being tracked, one planned, one being planned
 _COMMITS_AHEAD = 4  # shards waiting for slow storage before no more are opened
-_stopped: set[str] = set()
-
-
-def request_stop(run: str) -> None:
-    """Stops the coordinators of a run in this process; those elsewhere hear from the monitor."""
-    _stopped.add(run)
 
 
 @dataclass
@@ -70,6 +64,7 @@ class Coordinator:
     def __init__(self, run: RunSpec) -> None:
         settings = run.settings
         self._run = run
+        self._name = secrets.token_hex(4)  # others may use the same actors
         self._storage = connect(run.root)
         self._fleet = Fleet(run.fleet, settings.clip)
         self._window = Window(
@@ -87,14 +82,8 @@ class Coordinator:
         self._io = ThreadPoolExecutor(2, thread_name_prefix="tapirus-write")
         self._writes: dict[Future[Any], tuple[str, Any]] = {}
         self._receipts: list[ShardReceipt] = []
-        self._report = Report()
-        self._reported = 0.0
-        self._reply: Any = None
-        try:
-            self._monitor = find_monitor(run.fleet)
-        except ValueError as error:
-            raise RunStoppedError("the run that this worker belongs to is over") from error
-        self._hear(block=True)  # a bundle tried again after a fatal error must not start over
+        self._line = Line(run.fleet)
+        self._line.ask()  # a bundle tried again after a fatal error must not start over
         for number in range(run.fleet.pool.actors):
             self._greet(number)
 
@@ -114,7 +103,7 @@ class Coordinator:
         """Works until everything accepted is committed; returns the shards not returned yet."""
         while not self._idle:
             self._step()
-        self._tell(block=True)
+        self._line.flush()
         self._io.shutdown(wait=True)
         return self._take_receipts()
 
@@ -138,14 +127,14 @@ class Coordinator:
             self._send()
             self._wait()
             self._collect_writes()
-            self._tell()
+            self._line.tell()
         except RunStoppedError:
             raise
         except (ExtractError, OSError, ValueError) as error:
             # DatasetError and StorageError are ValueErrors. None of this is a clip's doing, and it
             # would meet the next clip as well.
             message = one_line(error, 2000)
-            self._monitor.stop.remote(message)
+            self._line.stop(message)
             raise ExtractError(message) from error
 
     def _wait(self) -> None:
@@ -170,7 +159,7 @@ class Coordinator:
             bucket, count = self._buckets.popleft()
             recorded = read_plan(self._storage, bucket)
             if recorded is not None:
-                self._report.counts["sources"] += count
+                self._line.report.counts["sources"] += count
                 self._plans.append((recorded, True))
                 continue
             sources = bucket_sources(self._storage, bucket)
@@ -191,12 +180,12 @@ class Coordinator:
             attempts = planning.attempts.get(source, 0) + 1
             planning.attempts[source] = attempts
             if attempts < self._run.settings.max_attempts:
-                self._report.counts["retries"] += 1
+                self._line.report.counts["retries"] += 1
                 planning.todo.append(source)
                 return
             result = failed_source(source, result.stage, result.error, result.message, attempts)
-        self._report.counts["sources"] += 1
-        self._report.seconds["plan"] += result.seconds
+        self._line.report.counts["sources"] += 1
+        self._line.report.seconds["plan"] += result.seconds
         planning.done.append(result)
         if len(planning.done) == planning.count:
             self._writes[self._io.submit(self._write_plan, planning)] = ("plan", planning)
@@ -221,12 +210,12 @@ class Coordinator:
             if plan is None:
                 self._plans.popleft()
                 continue
-            self._report.counts["clips_planned"] += len(plan.specs)
+            self._line.report.counts["clips_planned"] += len(plan.specs)
             if resumed and self._is_committed(plan):
                 continue
             self._shards[plan.name] = _Shard(plan, list(plan.failures))
             for failure in plan.failures:
-                self._report.failures[failure.error] += 1
+                self._line.report.failures[failure.error] += 1
             if plan.specs:
                 self._window.add_shard(plan.name, len(plan.specs))
             else:
@@ -238,7 +227,7 @@ class Coordinator:
             receipt = receipt_from_json(self._storage.read(name), name)
         except FileNotFoundError:
             return False
-        self._report.counts["clips_skipped"] += receipt.clips
+        self._line.report.counts["clips_skipped"] += receipt.clips
         return True
 
     def _close(self, name: str) -> None:
@@ -263,18 +252,19 @@ class Coordinator:
             receipt, seconds = future.result()
             del self._shards[what]
             self._receipts.append(receipt)
-            self._report.counts["shards"] += 1
-            self._report.counts["bytes"] += receipt.bytes
-            self._report.seconds["write"] += seconds
+            self._line.report.counts["shards"] += 1
+            self._line.report.counts["bytes"] += receipt.bytes
+            self._line.report.seconds["write"] += seconds
 
     # -- tracking
 
     def _send(self) -> None:
         while (assignment := self._window.assign()) is not None:
             specs = [self._shards[clip.shard].plan.specs[clip.index] for clip in assignment.clips]
-            if self._report.first_submit is None:
-                self._report.first_submit = time.time()
-            ref = self._fleet.track(assignment.actor, specs)
+            if self._line.report.first_submit is None:
+                self._line.report.first_submit = time.time()
+            keys = [f"{self._name}:{assignment.batch}:{n}" for n in range(len(specs))]
+            ref = self._fleet.track(assignment.actor, keys, specs)
             self._refs[ref] = ("track", assignment.batch, assignment.actor)
 
     def _on_track(self, ref: Any, batch: int, actor: int) -> None:
@@ -284,14 +274,15 @@ class Coordinator:
         except ray.exceptions.RayError as error:
             problem = problem_of(error, "track")
             self._stop_if_fatal(problem)
-            self._settled(self._window.lose(batch, problem), len(clips))
+            limbo = problem.fault is Fault.DEATH and problem.stage == "track"
+            self._settled(self._window.lose(batch, problem), 0 if limbo else len(clips))
             if problem.fault in (Fault.DEATH, Fault.LOSS) and problem.stage == "track":
                 self._window.actor_down(actor)
                 if ("greet", actor) not in self._refs.values():
-                    self._report.counts["deaths"] += problem.fault is Fault.DEATH
+                    self._line.report.counts["deaths"] += problem.fault is Fault.DEATH
                     self._greet(actor)
             return
-        report = self._report
+        report = self._line.report
         report.last_result = time.time()
         report.seconds["decode"] += result.decode_seconds
         report.seconds["track"] += result.track_seconds
@@ -308,7 +299,7 @@ class Coordinator:
         self._settled(self._window.settle(batch, problems), len(clips))
 
     def _settled(self, settled: list[Settled], clips: int) -> None:
-        self._report.counts["retries"] += clips - len(settled)
+        self._line.report.counts["retries"] += clips - len(settled)
         for item in settled:
             if item.problem is None:
                 continue
@@ -327,7 +318,7 @@ class Coordinator:
                     item.attempts,
                 )
             )
-            self._report.failures[problem.error] += 1
+            self._line.report.failures[problem.error] += 1
         for name in self._window.closed():
             self._close(name)
 
@@ -343,46 +334,22 @@ class Coordinator:
             if getattr(error, "actor_init_failed", False):
                 raise ExtractError(why_dead(error)) from error
             # Gone for good: killed from outside, or by a driver that has stopped.
-            self._hear(block=True)
+            self._line.ask()
             self._greet(actor)
             return
         self._fleet.greeted(actor, info)
-        self._window.actor_up(actor)
+        waiting = self._window.in_limbo(actor)
+        self._settled(self._window.actor_up(actor, self._blamed(info.last_work)), waiting)
 
-    # -- reports
+    def _blamed(self, key: str) -> tuple[int, int] | None:
+        """Batch and position of the clip that an actor's last process died at, if it was ours."""
+        name, _, place = key.partition(":")
+        if name != self._name:
+            return None
+        batch, _, position = place.partition(":")
+        return int(batch), int(position)
 
-    def _tell(self, block: bool = False) -> None:
-        if self._run.fleet.run in _stopped:
-            raise RunStoppedError("stopped")
-        now = time.monotonic()
-        if not block and now - self._reported < _REPORT_EVERY:
-            return
-        self._reported = now
-        self._hear(block)
-        if self._reply is None or block:
-            self._reply = self._monitor.report.remote(self._report)
-            first = self._report.first_submit
-            self._report = Report(first_submit=first)
-        if block:
-            self._hear(block)
-
-    def _hear(self, block: bool = False) -> None:
-        """Takes the monitor's last answer, or asks it; raises RunStoppedError when it says stop."""
-        if self._reply is None:
-            if not block:
-                return
-            self._reply = self._monitor.why_stopped.remote()
-        try:
-            reason = ray.get(self._reply, timeout=60 if block else 0)
-        except ray.exceptions.GetTimeoutError:
-            if block:
-                raise RunStoppedError("the run's monitor does not answer") from None
-            return
-        except ray.exceptions.RayError as error:
-            raise RunStoppedError("the run that this worker belongs to is over") from error
-        self._reply = None
-        if reason is not None:
-            raise RunStoppedError(reason)
+    # -- the rest
 
     def _stop_if_fatal(self, problem: Problem) -> None:
         if problem.fault is Fault.FATAL:

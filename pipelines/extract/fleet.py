@@ -58,7 +58,7 @@ class Fleet:
         """Remembers where an actor runs."""
         self._nodes[number] = info.node
 
-    def track(self, number: int, specs: Sequence[ClipSpec]) -> Any:
+    def track(self, number: int, keys: Sequence[str], specs: Sequence[ClipSpec]) -> Any:
         """Sends a batch to an actor, its clips being decoded on the way; a BatchResult's reference.
 
         Frames go from decoder to tracker through the object store, and are gone with the call.
@@ -72,7 +72,7 @@ class Fleet:
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)
             )
         frames = [decode.remote(spec) for spec in specs]
-        return self._handles[number].track.remote(list(specs), *frames)
+        return self._handles[number].track.remote(list(keys), list(specs), *frames)
 
     def plan(self, source: str) -> Any:
         """Starts planning a video; a reference to a PlannedSource or a Problem."""
@@ -113,7 +113,7 @@ def start_actor(spec: FleetSpec, number: int) -> Any:
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD" if spec.spread else "DEFAULT",
-    ).remote(spec.factory, spec.grid, pool.threads)
+    ).remote(spec.actor(number), spec.factory, spec.grid, pool.threads)
 
 
 def start_fleet(spec: FleetSpec) -> list[Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trajectories import DatasetError
@@ -23,6 +24,7 @@ _FOLDER = "inputs"
 _SCHEMA = pa.schema([("uri", pa.binary()), ("bucket", pa.int32())])
 # Rows are sorted by bucket, so small row groups keep reading one bucket cheap.
 _ROW_GROUP = 4096
+_BUCKET_COLUMN = _SCHEMA.get_field_index("bucket")
 
 
 @dataclass(frozen=True, order=True)
@@ -77,14 +79,15 @@ def recorded_buckets(storage: Storage) -> dict[Bucket, int]:
 def bucket_sources(storage: Storage, bucket: Bucket) -> list[str]:
     """The videos of one bucket, sorted."""
     name = f"{_FOLDER}/{bucket.generation:04d}.parquet"
-    table = pq.read_table(
-        storage.path(name),
-        filesystem=storage.arrow_filesystem(),
-        filters=[("bucket", "=", bucket.index)],
-        # A folder called "a=b" on the way to the file must not become a column.
-        partitioning=None,
-    )
-    return sorted(_decode(table))
+    found: list[str] = []
+    with storage.arrow_filesystem().open_input_file(storage.path(name)) as source:
+        file = pq.ParquetFile(source)
+        for group in range(file.num_row_groups):
+            range_ = file.metadata.row_group(group).column(_BUCKET_COLUMN).statistics
+            if range_.min <= bucket.index <= range_.max:
+                table = file.read_row_group(group, use_threads=False)
+                found += _decode(table.filter(pc.equal(table.column("bucket"), bucket.index)))
+    return sorted(found)
 
 
 def _generations(storage: Storage) -> list[str]:
@@ -93,7 +96,7 @@ def _generations(storage: Storage) -> list[str]:
 
 def _read(storage: Storage, name: str) -> pa.Table:
     try:
-        return pq.read_table(io.BytesIO(storage.read(name)))
+        return pq.ParquetFile(io.BytesIO(storage.read(name))).read(use_threads=False)
     except pa.ArrowInvalid as error:
         raise damaged(storage, name, error) from error
 

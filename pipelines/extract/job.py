@@ -5,30 +5,28 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-import logging
 import secrets
-import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.extract.actors import QueryGrid, TrackerFactory, TrackerLike
 from pipelines.extract.errors import ExtractError
 from pipelines.extract.inputs import Bucket, record_inputs, recorded_buckets
+from pipelines.extract.launch import run_beam
 from pipelines.extract.monitor import Snapshot
 from pipelines.extract.planning import finished_buckets, sweep_plans
 from pipelines.extract.pool import DECODE_CPUS, plan_pool
 from pipelines.extract.progress import Progress
 from pipelines.extract.settings import ExtractSettings, settings_to_dict
 from pipelines.extract.spec import FleetSpec, RunSpec
-from pipelines.extract.summary import ExtractSummary
+from pipelines.extract.summary import ExtractSummary, summarise
+from pipelines.extract.watch import interrupts, last_snapshot, polling
 from trajectories import (
     DatasetError,
     DatasetSpec,
-    ShardReceipt,
     committed_shards,
     create_dataset,
     open_dataset,
@@ -38,8 +36,6 @@ from trajectories.storage import Storage, connect
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
-
-_POLL_SECONDS = 0.5
 
 
 def run_extract(
@@ -79,8 +75,8 @@ def run_extract(
         todo = _prepare(storage, sources, settings)
         before = committed_shards(output)
         if not todo:
-            return _summarise(storage, before, before, None, time.monotonic() - start)
-    with _interrupts() as interrupted:
+            return summarise(storage, before, before, None, time.monotonic() - start)
+    with interrupts() as interrupted:
         snapshot = _on_cluster(
             storage, spec, settings, sources, beam_options, factory, progress, interrupted
         )
@@ -88,7 +84,7 @@ def run_extract(
             _sweep(storage)
             raise KeyboardInterrupt
     before = before if exists else {}
-    return _summarise(storage, before, committed_shards(output), snapshot, time.monotonic() - start)
+    return summarise(storage, before, committed_shards(output), snapshot, time.monotonic() - start)
 
 
 def default_factory(settings: ExtractSettings) -> TrackerFactory:
@@ -201,214 +197,9 @@ def _on_cluster(
                 # Half of what runs beside the trackers: the other half decodes for them.
                 planners=max(1, int(free / DECODE_CPUS) // 2),
             )
-            with _polling(monitor, progress, interrupted, run):
-                _run_beam(run_spec, todo, beam_options, monitor, interrupted)
-            return _last_snapshot(monitor)
+            with polling(monitor, progress, interrupted, run):
+                run_beam(run_spec, todo, beam_options, monitor, interrupted)
+            return last_snapshot(monitor)
         finally:
             stop_fleet(fleet)
             del handles
-
-
-def _run_beam(
-    run: RunSpec,
-    todo: dict[Bucket, int],
-    beam_options: Sequence[str] | PipelineOptions | None,
-    monitor: Any,
-    interrupted: threading.Event,
-) -> None:
-    with _quiet_beam():
-        import apache_beam as beam
-
-        from pipelines.extract.bridge import TrackVideos, bucket_element
-
-    elements = [bucket_element(bucket, count) for bucket, count in todo.items()]
-    try:
-        with _quiet_beam():
-            options, runner = _beam_options(beam_options)
-            pipeline = beam.Pipeline(runner=runner, options=options)
-            _ = pipeline | "Buckets" >> beam.Create(elements) | TrackVideos(run)
-            result = pipeline.run()
-            state = result.wait_until_finish()
-    except Exception as error:
-        if interrupted.is_set():
-            return
-        # Beam wraps what a worker raised into pages of text; the worker left its reason here.
-        reason = _why_stopped(monitor)
-        if reason is not None:
-            raise ExtractError(reason) from error
-        raise
-    if interrupted.is_set():
-        return
-    if state is not None and state != "DONE":
-        reason = _why_stopped(monitor)
-        raise ExtractError(reason or f"the Beam job ended as {state}: see its runner's log")
-
-
-def _last_snapshot(monitor: Any) -> Snapshot | None:
-    import ray
-
-    try:
-        snapshot: Snapshot = ray.get(monitor.snapshot.remote(), timeout=60)
-        return snapshot
-    except (ray.exceptions.RayError, ConnectionError):
-        return None  # the dataset is complete; only the times are lost
-
-
-def _why_stopped(monitor: Any) -> str | None:
-    import ray
-
-    try:
-        reason: str | None = ray.get(monitor.why_stopped.remote(), timeout=60)
-        return reason
-    except (ray.exceptions.RayError, ConnectionError):
-        return "the Ray cluster is gone; run again to go on, what is committed is kept"
-
-
-def _beam_options(given: Sequence[str] | PipelineOptions | None) -> tuple[PipelineOptions, Any]:
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    options = given if isinstance(given, PipelineOptions) else PipelineOptions(list(given or []))
-    name = options.view_as(StandardOptions).runner
-    # DirectRunner would try to download another runner's binary first; this is the one it means.
-    if name in (None, "DirectRunner", "FnApiRunner"):
-        return options, FnApiRunner()
-    return options, name
-
-
-@contextlib.contextmanager
-def _quiet_beam() -> Iterator[None]:
-    """Keeps Beam from logging the traceback of an error that is raised anyway.
-
-    Also from warning, through the root logger, that its Google parts are not installed: that would
-    set up logging for the whole process besides.
-    """
-    root, logger, level = logging.getLogger(), logging.getLogger("apache_beam"), None
-    keep, nothing = _NotAboutApitools(), logging.NullHandler()
-    root.addFilter(keep)
-    root.addHandler(nothing)
-    if logger.level == logging.NOTSET:
-        level = logger.level
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        root.removeFilter(keep)
-        root.removeHandler(nothing)
-        if level is not None:
-            logger.setLevel(level)
-
-
-class _NotAboutApitools(logging.Filter):
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("apitools not found")
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Sets an event at the first Ctrl-C; the second one interrupts at once.
-
-    An exception thrown into the middle of Beam and Ray would come out as anything.
-    """
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event  # signals belong to the main thread
-        return
-
-    def handle(number: int, frame: Any) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _polling(
-    monitor: Any, progress: Progress | None, interrupted: threading.Event, run: str
-) -> Iterator[None]:
-    """Watches over a run from another thread: shows progress, passes Ctrl-C on."""
-    import ray
-
-    from pipelines.extract.coordinator import request_stop
-
-    over = threading.Event()
-
-    def poll() -> None:
-        stopped = False
-        while not over.wait(_POLL_SECONDS):
-            if interrupted.is_set() and not stopped:
-                stopped = True
-                request_stop(run)
-                monitor.stop.remote("stopped by Ctrl-C")
-            if progress is not None:
-                try:
-                    progress(ray.get(monitor.snapshot.remote(), timeout=10))
-                except ray.exceptions.GetTimeoutError:
-                    continue  # the cluster is busy; show the next one
-                except ray.exceptions.RayError:
-                    return  # it is gone, and the run with it
-
-    thread = threading.Thread(target=poll, name="tapirus-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-# -- the end
-
-
-def _summarise(
-    storage: Storage,
-    before: dict[str, ShardReceipt],
-    after: dict[str, ShardReceipt],
-    snapshot: Snapshot | None,
-    seconds: float,
-) -> ExtractSummary:
-    new = [receipt for name, receipt in after.items() if name not in before]
-    summary = ExtractSummary(
-        output=storage.root,
-        sources=sum(recorded_buckets(storage).values()),
-        clips=sum(r.clips for r in new),
-        tracks=sum(r.tracks for r in new),
-        failures=sum(r.failures for r in new),
-        failures_by_error=_failure_classes(storage, new),
-        shards=len(new),
-        skipped_shards=len(before),
-        skipped_clips=sum(r.clips for r in before.values()),
-        total_failures=sum(r.failures for r in after.values()),
-        bytes=sum(r.bytes for r in new),
-        seconds=seconds,
-    )
-    if snapshot is None:
-        return summary
-    return replace(
-        summary,
-        stage_seconds=snapshot.seconds,
-        actors=snapshot.actors,
-        deaths=snapshot.deaths,
-        retries=snapshot.retries,
-        tracking_seconds=snapshot.tracking,
-        busy_share=snapshot.busy_share,
-    )
-
-
-def _failure_classes(storage: Storage, receipts: Sequence[ShardReceipt]) -> dict[str, int]:
-    import io
-
-    import pyarrow.parquet as pq
-
-    counts: Counter[str] = Counter()
-    for receipt in receipts:
-        if receipt.failures:
-            data = storage.read(f"failures/{receipt.shard}.parquet")
-            table = pq.read_table(io.BytesIO(data), columns=["error"])
-            counts.update(table.column("error").to_pylist())
-    return dict(counts.most_common())

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from pipelines.extract.monitor import STAGES
+import pyarrow.parquet as pq
+
+from pipelines.extract.inputs import recorded_buckets
+from pipelines.extract.monitor import STAGES, Snapshot
 from pipelines.extract.progress import clock
+from trajectories import ShardReceipt
+from trajectories.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -75,3 +83,50 @@ def _size(count: int) -> str:
             break
         value, unit = value / 1000, larger
     return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def summarise(
+    storage: Storage,
+    before: Mapping[str, ShardReceipt],
+    after: Mapping[str, ShardReceipt],
+    snapshot: Snapshot | None,
+    seconds: float,
+) -> ExtractSummary:
+    """The summary from the receipts before and after a run; times come from its last snapshot."""
+    new = [receipt for name, receipt in after.items() if name not in before]
+    summary = ExtractSummary(
+        output=storage.root,
+        sources=sum(recorded_buckets(storage).values()),
+        clips=sum(r.clips for r in new),
+        tracks=sum(r.tracks for r in new),
+        failures=sum(r.failures for r in new),
+        failures_by_error=_failure_classes(storage, new),
+        shards=len(new),
+        skipped_shards=len(before),
+        skipped_clips=sum(r.clips for r in before.values()),
+        total_failures=sum(r.failures for r in after.values()),
+        bytes=sum(r.bytes for r in new),
+        seconds=seconds,
+    )
+    if snapshot is None:
+        return summary
+    return replace(
+        summary,
+        stage_seconds=snapshot.seconds,
+        actors=snapshot.actors,
+        deaths=snapshot.deaths,
+        retries=snapshot.retries,
+        tracking_seconds=snapshot.tracking,
+        busy_share=snapshot.busy_share,
+    )
+
+
+def _failure_classes(storage: Storage, receipts: Sequence[ShardReceipt]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for receipt in receipts:
+        if receipt.failures:
+            data = storage.read(f"failures/{receipt.shard}.parquet")
+            # Not pq.read_table: the threads of pyarrow.dataset beneath it have aborted a driver.
+            table = pq.ParquetFile(io.BytesIO(data)).read(columns=["error"], use_threads=False)
+            counts.update(table.column("error").to_pylist())
+    return dict(counts.most_common())

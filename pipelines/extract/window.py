@@ -46,8 +46,9 @@ class Settled:
 @dataclass
 class _Actor:
     up: bool = False
-    queue: list[int] = field(default_factory=list)  # batches in the order they were sent
-    pardoned: set[int] = field(default_factory=set)  # they were behind a batch that took it down
+    queue: set[int] = field(default_factory=set)  # batches in flight
+    # Batches that were in flight when it died: judged when it is back and can say what it was at.
+    limbo: list[tuple[Assignment, Problem]] = field(default_factory=list)
 
 
 class Window:
@@ -82,7 +83,8 @@ class Window:
     @property
     def idle(self) -> bool:
         """No clip waits or is in flight."""
-        return not (self._fresh or self._again or self._sent)
+        limbo = any(actor.limbo for actor in self._actors)
+        return not (self._fresh or self._again or self._sent or limbo)
 
     @property
     def wants_clips(self) -> bool:
@@ -105,12 +107,16 @@ class Window:
         assignment = Assignment(self._next_batch, number, self._take())
         self._next_batch += 1
         self._sent[assignment.batch] = assignment
-        self._actors[number].queue.append(assignment.batch)
+        self._actors[number].queue.add(assignment.batch)
         return assignment
 
     def actor_is_up(self, number: int) -> bool:
         """Whether batches go to this actor."""
         return self._actors[number].up
+
+    def in_limbo(self, number: int) -> int:
+        """Clips that wait for this actor to come back and tell what it was working on."""
+        return sum(len(sent.clips) for sent, _ in self._actors[number].limbo)
 
     def clips_of(self, batch: int) -> tuple[Clip, ...]:
         """The clips of a batch in flight."""
@@ -125,9 +131,24 @@ class Window:
         self._open[shard] = clips
         self._fresh.extend(Clip(shard, index) for index in range(clips))
 
-    def actor_up(self, number: int) -> None:
-        """The actor takes calls from now on."""
-        self._actors[number].up = True
+    def actor_up(self, number: int, blamed: tuple[int, int] | None = None) -> list[Settled]:
+        """The actor takes calls from now on.
+
+        blamed: batch and position in it of the clip that the actor's last process was working on
+        when it died, if that is known. Only that clip's attempt counts; all others that were in
+        flight go back without a mark. Returns the clips that are finished by it.
+        """
+        actor = self._actors[number]
+        actor.up = True
+        limbo, actor.limbo = actor.limbo, []
+        settled = []
+        # Reversed: each is put in front of the queue, and their order stays.
+        for assignment, problem in reversed(limbo):
+            for position, clip in reversed(list(enumerate(assignment.clips))):
+                guilty = blamed == (assignment.batch, position)
+                fault = Fault.DEATH if guilty else Fault.LOSS
+                settled += self._judge(clip, replace(problem, fault=fault))
+        return self._count(settled)
 
     def actor_down(self, number: int) -> None:
         """The actor takes no calls until `actor_up`."""
@@ -154,23 +175,17 @@ class Window:
     def lose(self, batch: int, problem: Problem) -> list[Settled]:
         """The whole batch failed with one error.
 
-        When a process died, only the batch that it worked on counts: the oldest on that actor.
-        Those queued behind it go back without a mark. A counted batch is retried clip by clip, so
-        that a clip that kills its actor is alone the next time.
+        When its actor died, nothing is decided before the actor is back (see `actor_up`). When its
+        decoder died, every clip of the batch may be the reason, and each is retried alone.
         """
-        sent = self._sent[batch]
-        actor = self._actors[sent.actor]
+        assignment = self._pop(batch)
         if problem.fault is Fault.DEATH and problem.stage == "track":
-            head = actor.queue[0] == batch and batch not in actor.pardoned
-            if not head:
-                problem = replace(problem, fault=Fault.LOSS)
+            actor = self._actors[assignment.actor]
             actor.up = False
-            # The oldest may be heard of last; it is the one to blame whenever that is.
-            actor.pardoned.update(actor.queue[1:])
-        self._pop(batch)
+            actor.limbo.append((assignment, problem))
+            return []
         settled = []
-        # Reversed: each is put in front of the queue, and their order stays.
-        for clip in reversed(sent.clips):
+        for clip in reversed(assignment.clips):
             settled += self._judge(clip, problem)
         return self._count(settled)
 
@@ -197,9 +212,7 @@ class Window:
 
     def _pop(self, batch: int) -> Assignment:
         assignment = self._sent.pop(batch)
-        actor = self._actors[assignment.actor]
-        actor.queue.remove(batch)
-        actor.pardoned.discard(batch)
+        self._actors[assignment.actor].queue.remove(batch)
         return assignment
 
     def _judge(self, clip: Clip, problem: Problem) -> list[Settled]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,16 @@ class TrainState:
 
 
 def save_state(path: Path, state: TrainState) -> None:
+    """All of the file or none of it. Raises OSError naming it when the disk refuses."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    torch.save(vars(state), temporary)
-    os.replace(temporary, path)
+    try:
+        torch.save(vars(state), temporary)
+        os.replace(temporary, path)
+    except RuntimeError as error:  # torch's own writer does not tell why
+        raise OSError(f"{path} cannot be written: {error}; free some space") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_state(path: Path) -> TrainState:
@@ -32,5 +39,11 @@ def load_state(path: Path) -> TrainState:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
         return TrainState(**values)
-    except (TypeError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is not a training checkpoint of this version: {error}") from error
+    except (
+        *(EOFError, KeyError, RuntimeError, TypeError, ValueError),
+        pickle.UnpicklingError,
+    ) as error:
+        raise ValueError(
+            f"{path} is not a training checkpoint, or damaged ({type(error).__name__}): restore "
+            "or remove it"
+        ) from error

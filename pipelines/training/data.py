@@ -11,11 +11,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pipelines.synthetic import SyntheticConfig, TextureBank, make_clip
+from pipelines.training.config import CLIPS_PER_SEED, MAX_SEED
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
 
-VALIDATION_SEED = 1_000_000_000
+VALIDATION_SEED = MAX_SEED * CLIPS_PER_SEED
 """Seeds from here on are never trained on."""
 
 
@@ -56,8 +57,9 @@ def batches(
     Clip seeds follow from ``seed`` and the step alone, so an interrupted run that is resumed
     sees what it would have seen.
     """
-    first_seed = seed * 100_000_000 + first_step * batch_size
-    count = (steps - first_step) * batch_size
+    first_seed = seed * CLIPS_PER_SEED + first_step * batch_size
+    # None where a checkpoint is beyond the steps asked for.
+    count = max(0, steps - first_step) * batch_size
     loader = DataLoader(
         _Clips(first_seed, count, config, textures),
         batch_size=batch_size,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from models.checkpoints import read_state_dict
 from models.tapir import CONFIGS, Tapir
 from models.tapir.losses import sequence_loss
 from pipelines.evaluation.benchmark import Metrics, TruthClip, evaluate
@@ -96,6 +97,11 @@ class Trainer:
         self.ema = {k: v.to(self.device) for k, v in state.ema.items()}
         self.step = state.step
 
+    def start_from(self, weights: dict[str, torch.Tensor]) -> None:
+        """Begins a new schedule with the weights of another run or a published checkpoint."""
+        self.network.load_state_dict(weights)
+        self.ema = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+
     def ema_network(self, size: int = 256) -> Tapir:
         """A copy with the averaged weights, for evaluation at ``size`` × ``size``."""
         architecture = dataclasses.replace(self.network.config, initial_resolution=(size, size))
@@ -135,6 +141,7 @@ def train(
     held_out: TextureBank,
     folder: Path,
     *,
+    start: Path | None = None,
     resume: Path | None = None,
     device: str = "cpu",
     workers: int = 1,
@@ -142,13 +149,21 @@ def train(
 ) -> Trainer:
     """Run to ``config.steps``; checkpoints and a log (one JSON object a line) in ``folder``.
 
-    A checkpoint in ``folder``, or the one given as ``resume``, is continued from its step.
+    A checkpoint in ``folder``, or else the one given as ``resume``, is continued from its step.
+    ``start`` names weights to begin a new schedule with, where there is no checkpoint: any file
+    that `models.checkpoints.read_state_dict` reads.
+
+    Raises:
+        ValueError: a checkpoint that is damaged or of another network, naming the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, device)
-    start = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else resume
-    if start is not None:
-        trainer.restore(load_state(start))
+    checkpoint = folder / CHECKPOINT if (folder / CHECKPOINT).exists() else resume
+    if checkpoint is not None:
+        _restore(trainer, checkpoint)
+    elif start is not None:
+        trainer.start_from(read_state_dict(start))
+    _forget_after(folder / LOG, trainer.step)
     checks = validation_clips(config, held_out, config.size)
     stream = batches(
         config.clips(),
@@ -179,3 +194,31 @@ def train(
                 report(figures)
             began = time.perf_counter()
     return trainer
+
+
+def _restore(trainer: Trainer, path: Path) -> None:
+    state = load_state(path)
+    try:
+        trainer.restore(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is a checkpoint of another network than {trainer.config.model}: train into "
+            "another folder, or with its configuration"
+        ) from error
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Drops the lines of steps that a stopped run had done after its last checkpoint."""
+    if not log.exists():
+        return
+    kept = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
+    temporary = log.with_suffix(".tmp")
+    temporary.write_text("".join(f"{line}\n" for line in kept))
+    temporary.replace(log)
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # the line that a kill cut off

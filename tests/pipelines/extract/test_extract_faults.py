@@ -18,7 +18,15 @@ import ray
 from extract_archive import Archive
 
 import trajectories
-from pipelines.extract import ExtractError, ExtractSettings, TrackerFactory, run_extract
+from pipelines.extract import (
+    ExtractError,
+    ExtractSettings,
+    TrackerFactory,
+    actors,
+    fleet,
+    run_extract,
+)
+from pipelines.video import ClipSpec
 from trajectories.storage import LocalStorage
 
 Settings = Callable[..., ExtractSettings]
@@ -66,7 +74,7 @@ def test_poison_costs_its_own_clip_after_three_attempts(
     kept = {Path(clip.info.source).name for clip in trajectories.open_dataset(out)}
     assert kept == {f"v{i}.mp4" for i in range(8) if i != 3}
     assert (summary.clips, summary.failures) == (7, 1)
-    # It may kill a restarted tracker once more before the news of the last death is in.
+    # Late news of a death may make it look like two.
     assert summary.deaths >= 3 if fault == "dies_at" else summary.deaths == 0
     assert summary.retries >= 2
 
@@ -263,3 +271,39 @@ def test_ctrl_c_stops_soon_keeps_what_is_committed_and_can_be_resumed(
     assert shards == set(committed)
     run_extract(inputs, str(out), archive.settings, factory=stub())
     assert digests(out) == archive.digests
+
+
+def test_a_video_that_crashes_the_decoder_or_the_planner_costs_itself_alone(
+    tmp_path: Path,
+    make_video: MakeVideo,
+    quick_settings: Settings,
+    stub: Stub,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("a", "bad-clip", "bad-file", "z"):
+        make_video(name, frames=7)
+
+    # As libav does when it meets a file that it has a bug for.
+    def decode(spec: ClipSpec) -> Any:
+        if "bad-clip" in spec.info.source:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return actors.decode_clip(spec)
+
+    def plan(source: str, settings: Any) -> Any:
+        if "bad-file" in source:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return actors.plan_source(source, settings)
+
+    options = {"num_cpus": 0.25, "max_retries": 0}
+    monkeypatch.setattr(fleet, "_DECODE", ray.remote(**options)(decode))
+    monkeypatch.setattr(fleet, "_PLAN", ray.remote(**options)(plan))
+    out = tmp_path / "out"
+    summary = run_extract(
+        [str(tmp_path / "videos")], str(out), quick_settings(batch_clips=4), factory=stub()
+    )
+    found = {Path(f["source"]).stem: f for f in failures(out)}
+    assert {name: (f["stage"], f["error"], f["attempts"]) for name, f in found.items()} == {
+        "bad-clip": ("decode", "WorkerCrashedError", 3),
+        "bad-file": ("plan", "WorkerCrashedError", 3),
+    }
+    assert (summary.clips, summary.deaths) == (2, 0)

@@ -140,6 +140,15 @@ def test_inputs_are_recorded_once_and_later_ones_make_a_generation(tmp_path: Pat
     assert all(len(bucket_sources(storage, b)) == n for b, n in after.items())
 
 
+def test_a_bucket_of_many_videos_is_found_across_row_groups(tmp_path: Path) -> None:
+    storage = connect(tmp_path)
+    uris = [f"gs://archive/{i:05d}.mp4" for i in range(10_000)]
+    record_inputs(storage, uris, 5_000)
+    halves = [bucket_sources(storage, bucket) for bucket in recorded_buckets(storage)]
+    assert sorted(halves[0] + halves[1]) == uris
+    assert {bucket_index(uri, 2) for uri in halves[1]} == {1}
+
+
 def test_buckets_are_the_same_on_every_machine() -> None:
     # Taken down once: a change would orphan the buckets of existing datasets.
     assert [bucket_index(f"gs://b/{i}.mp4", 1000) for i in range(4)] == [449, 284, 87, 968]

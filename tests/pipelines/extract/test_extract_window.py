@@ -95,45 +95,50 @@ def test_a_clip_that_raises_is_tried_three_times_alone() -> None:
     assert w.closed() == ["s"]
 
 
-def test_a_batch_that_kills_its_actor_is_split_and_only_the_culprit_fails() -> None:
-    w = window(batch=3)
-    w.add_shard("s", 3)
+def test_of_the_clips_in_flight_only_the_one_that_killed_the_actor_is_blamed() -> None:
+    w = window(batch=3, in_flight=2)
+    w.add_shard("s", 6)
+    done: list[Settled] = []
+    failed: list[Settled] = []
+    deaths = 0
+    while not w.idle:
+        sent = []
+        while (a := w.assign()) is not None:
+            sent.append(a)
+        # The actor works in order; clip 4 kills it, and with it go the replies before.
+        killer = next(
+            ((a.batch, n) for a in sent for n, c in enumerate(a.clips) if c.index == 4), None
+        )
+        for a in reversed(sent):
+            if killer is None:
+                done += w.settle(a.batch, [None] * len(a.clips))
+            else:
+                assert w.lose(a.batch, DEATH) == []
+        if killer is not None:
+            deaths += 1
+            assert not w.actor_is_up(0)
+            assert w.assign() is None
+            failed += w.actor_up(0, killer)
+    assert indices(done) == [0, 1, 2, 3, 5]
+    assert [(s.clip.index, s.attempts, s.problem) for s in failed] == [(4, 3, DEATH)]
+    assert deaths == 3
+    assert {s.attempts for s in done} == {1}
+
+
+def test_a_death_that_nobody_can_explain_is_nobodys_attempt() -> None:
+    w = window()
+    w.add_shard("s", 1)
+    for _ in range(10):
+        a = w.assign()
+        assert a is not None
+        w.lose(a.batch, DEATH)
+        assert not w.idle
+        assert w.in_limbo(0) == 1
+        # An explanation of an earlier death is none.
+        assert w.actor_up(0, (a.batch - 1, 0)) == []
     a = w.assign()
     assert a is not None
-    assert w.lose(a.batch, DEATH) == []
-    assert not w.actor_is_up(0)
-    w.actor_up(0)
-    failed: list[Settled] = []
-    done: list[Settled] = []
-    while (b := w.assign()) is not None:
-        assert len(b.clips) == 1
-        if b.clips[0].index == 1:
-            failed += w.lose(b.batch, DEATH)
-            w.actor_up(0)
-        else:
-            done += w.settle(b.batch, [None])
-    assert indices(done) == [0, 2]
-    assert [(s.clip.index, s.attempts) for s in failed] == [(1, 3)]
-
-
-def test_batches_queued_behind_a_death_are_not_blamed() -> None:
-    w = window()
-    w.add_shard("s", 3)
-    a, b, c = w.assign(), w.assign(), w.assign()
-    assert a is not None
-    assert b is not None
-    assert c is not None
-    # Errors may come in any order.
-    for item in (c, a, b):
-        assert w.lose(item.batch, DEATH) == []
-    w.actor_up(0)
-    again = w.assign()
-    attempts = {}
-    while again is not None:
-        attempts[again.clips[0].index] = again.clips[0].attempts
-        w.settle(again.batch, [None])
-        again = w.assign()
-    assert attempts == {0: 1, 1: 0, 2: 0}
+    assert a.clips[0].attempts == 0
 
 
 def test_a_crashed_decoder_counts_for_its_batch_and_leaves_the_actor_up() -> None:
@@ -177,12 +182,15 @@ def test_misuse_is_refused() -> None:
 
 @pytest.mark.parametrize("block", range(4))
 def test_simulated_schedules_settle_every_clip_once_and_fail_only_the_guilty(block: int) -> None:
-    for seed in range(block * 250, (block + 1) * 250):
+    for seed in range(block * 500, (block + 1) * 500):
         simulate(seed)
 
 
 def simulate(seed: int) -> None:
-    """One random run: actors work in order, die of poison or for no reason, come back later."""
+    """One random run: actors work in order, die of poison or for no reason, come back later.
+
+    When one dies, replies on their way may be lost with it.
+    """
     rng = random.Random(seed)
     actors = rng.randint(1, 4)
     w = Window(actors, rng.randint(1, 4), rng.randint(1, 5), 3, max_losses=10_000)
@@ -193,7 +201,8 @@ def simulate(seed: int) -> None:
         if rng.random() < 0.1:
             guilty[clip] = rng.choice(["kill", "raise", "unreadable"])
     queues: list[list[int]] = [[] for _ in range(actors)]  # what each actor has yet to work on
-    news: list[tuple[int, str]] = []  # (batch, what to tell the window), in order of happening
+    news: list[tuple[int, int, str]] = []  # actor, batch, what happened: not heard yet
+    notes: list[tuple[int, int] | None] = [None] * actors  # what each worked on last
     down, unheard = set(range(actors)), set[int]()
     waiting = dict(shards)
     outcome: dict[tuple[str, int], Settled] = {}
@@ -215,34 +224,41 @@ def simulate(seed: int) -> None:
             shard = next(iter(waiting))
             w.add_shard(shard, waiting.pop(shard))
         while (a := w.assign()) is not None:
-            assert a.actor not in down, f"seed {seed}: sent to an actor that is down"
-            queues[a.actor].append(a.batch)
+            if a.actor in down:
+                assert a.actor in unheard, f"seed {seed}: sent to an actor known to be down"
+                news.append((a.actor, a.batch, "death"))
+            else:
+                queues[a.actor].append(a.batch)
         # One actor makes a step.
         number = rng.randrange(actors)
         if number in down:
             # The coordinator greets an actor after it has heard of its death.
             if number not in unheard:
                 down.discard(number)
-                w.actor_up(number)
+                take(w.actor_up(number, notes[number]))
         elif queues[number]:
             batch = queues[number][0]
             keys = [(c.shard, c.index) for c in w.clips_of(batch)]
-            killer = next((k for k in keys if guilty.get(k) == "kill"), None)
+            killer = next((n for n, k in enumerate(keys) if guilty.get(k) == "kill"), None)
             if killer is not None or rng.random() < chance:
-                if killer is None:  # killed from outside: one mark for those at work
-                    for key in keys:
-                        kills[key] = kills.get(key, 0) + 1
+                if killer is None:  # killed from outside
+                    killer = rng.randrange(len(keys))
+                    kills[keys[killer]] = kills.get(keys[killer], 0) + 1
+                notes[number] = (batch, killer)
                 down.add(number)
                 unheard.add(number)
-                news += [(b, "death") for b in queues[number]]
-                # Errors of one death arrive in any order; what was finished before stays before.
+                lost = rng.random() < 0.5
+                news = [(n, b, "death" if n == number and lost else what) for n, b, what in news]
+                news += [(number, b, "death") for b in queues[number]]
                 queues[number].clear()
             else:
+                notes[number] = (batch, len(keys) - 1)
                 queues[number].pop(0)
-                news.append((batch, "done"))
-        # The coordinator hears some of it, of each actor in the order of sending.
+                news.append((number, batch, "done"))
+        # The coordinator hears of it, in any order.
         if rng.random() < 0.5:
-            for batch, what in sorted(news):
+            rng.shuffle(news)
+            for _, batch, what in news:
                 clips_of = w.clips_of(batch)
                 if what == "death":
                     take(w.lose(batch, DEATH))
@@ -260,6 +276,5 @@ def simulate(seed: int) -> None:
             final = guilty[key] == "unreadable"
             assert item.attempts == 3 or (final and item.attempts < 3), f"seed {seed}"
         elif item.problem is not None:
-            # Only a clip that was at work in three deaths may be blamed: chance, or in a batch
-            # with a killer once.
-            assert kills.get(key, 0) >= 2, f"seed {seed}: {key} was blamed for nothing"
+            # Killed from outside three times, each time at this very clip: bad luck.
+            assert kills.get(key, 0) >= 3, f"seed {seed}: {key} was blamed for nothing"

@@ -1,0 +1,92 @@
+"""Running the Beam pipeline of an extraction, on whatever runner Beam is told."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pipelines.extract.errors import ExtractError
+from pipelines.extract.inputs import Bucket
+from pipelines.extract.spec import RunSpec
+from pipelines.extract.watch import why_stopped
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+
+def run_beam(
+    run: RunSpec,
+    todo: dict[Bucket, int],
+    beam_options: Sequence[str] | PipelineOptions | None,
+    monitor: Any,
+    interrupted: threading.Event,
+) -> None:
+    with _quiet_beam():
+        import apache_beam as beam
+
+        from pipelines.extract.bridge import TrackVideos, bucket_element
+
+    elements = [bucket_element(bucket, count) for bucket, count in todo.items()]
+    try:
+        with _quiet_beam():
+            options, runner = _beam_options(beam_options)
+            pipeline = beam.Pipeline(runner=runner, options=options)
+            _ = pipeline | "Buckets" >> beam.Create(elements) | TrackVideos(run)
+            result = pipeline.run()
+            state = result.wait_until_finish()
+    except Exception as error:
+        if interrupted.is_set():
+            return
+        # Beam wraps what a worker raised into pages of text; the worker left its reason here.
+        reason = why_stopped(monitor)
+        if reason is not None:
+            raise ExtractError(reason) from error
+        raise
+    if interrupted.is_set():
+        return
+    if state is not None and state != "DONE":
+        reason = why_stopped(monitor)
+        raise ExtractError(reason or f"the Beam job ended as {state}: see its runner's log")
+
+
+def _beam_options(given: Sequence[str] | PipelineOptions | None) -> tuple[PipelineOptions, Any]:
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    options = given if isinstance(given, PipelineOptions) else PipelineOptions(list(given or []))
+    name = options.view_as(StandardOptions).runner
+    # DirectRunner would try to download another runner's binary first; this is the one it means.
+    if name in (None, "DirectRunner", "FnApiRunner"):
+        return options, FnApiRunner()
+    return options, name
+
+
+@contextlib.contextmanager
+def _quiet_beam() -> Iterator[None]:
+    """Keeps Beam from logging the traceback of an error that is raised anyway.
+
+    Also from warning, through the root logger, that its Google parts are not installed: that would
+    set up logging for the whole process besides.
+    """
+    root, logger, level = logging.getLogger(), logging.getLogger("apache_beam"), None
+    keep, nothing = _NotAboutApitools(), logging.NullHandler()
+    root.addFilter(keep)
+    root.addHandler(nothing)
+    if logger.level == logging.NOTSET:
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        root.removeFilter(keep)
+        root.removeHandler(nothing)
+        if level is not None:
+            logger.setLevel(level)
+
+
+class _NotAboutApitools(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("apitools not found")
