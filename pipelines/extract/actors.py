@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from models import grid_queries
 from pipelines.extract.planning import PlannedSource, failed_source, pack_source
 from pipelines.extract.retry import Fault, Problem, problem_of
 from pipelines.video import ClipSettings, ClipSpec, plan_clips, read_clip
@@ -65,12 +66,7 @@ class QueryGrid:
     def points(self, frames: int, height: int, width: int) -> Float[np.ndarray, "n 3"]:
         """float32 [side * side, 3] of (t, y, x), row by row."""
         t = 0.0 if self.frame == "first" else float(frames // 2)
-        y, x = np.meshgrid(
-            (np.arange(self.side) + 0.5) * height / self.side,
-            (np.arange(self.side) + 0.5) * width / self.side,
-            indexing="ij",
-        )
-        return np.stack([np.full_like(x, t), y, x], axis=-1).reshape(-1, 3).astype(np.float32)
+        return grid_queries(height, width, self.side, self.side, t)
 
 
 @dataclass(frozen=True)
