@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipelines.render import demo_clip
 from pipelines.video import read_video
-from tests.pipelines.cli.cli_makers import FRAMES, SIZE, BadFiles, Outcome
+from tests.pipelines.cli.cli_makers import FRAMES, HEIGHT, SIZE, WIDTH, BadFiles, Outcome
 from trajectories import open_dataset
 
 Run = Callable[..., Outcome]
@@ -66,10 +68,21 @@ def test_a_good_video_among_bad_ones_is_extracted(
     assert all(row["message"] and row["stage"] == "open" for row in failures)
 
 
-def test_points_move_as_the_picture_does(extracted: Extracted) -> None:
+def test_tracks_follow_the_known_motion(extracted: Extracted) -> None:
+    truth = demo_clip(2 * FRAMES, HEIGHT, WIDTH)
     for clip in open_dataset(extracted.root):
-        assert clip.tracks.shape == (16, FRAMES, 2)
-        assert clip.visible.any(axis=1).mean() > 0.5
+        info = clip.info
+        corner = np.array([info.crop_x, info.crop_y])
+        scale = np.array([info.crop_width / info.width, info.crop_height / info.height])
+        starts = corner + clip.queries[:, [2, 1]] * scale
+        begin = round(info.start_s * truth.fps)
+        queries = np.concatenate([clip.queries[:, :1] + begin, starts[:, ::-1]], axis=1)
+        tracks, visible = (values[:, begin : begin + FRAMES] for values in truth.truth(queries))
+        seen = visible & clip.visible
+        assert seen.sum() > 0.7 * visible.sum()
+        error = np.linalg.norm(corner + clip.tracks * scale - tracks, axis=-1)[seen]
+        standing = np.linalg.norm(starts[:, None] - tracks, axis=-1)[seen]
+        assert np.median(error) < 0.5 * np.median(standing)
 
 
 def test_what_was_extracted_can_be_looked_at(
