@@ -8,6 +8,7 @@ VIDEOS ?= $(wildcard ../shared/data/videos/test)
 .PHONY: demo test slow lint types check bench clean
 
 demo: $(VENV)/installed
+	rm -rf out/demo
 	$(BIN)/tapirus demo $(VIDEOS) -o out/demo
 
 test: $(VENV)/installed

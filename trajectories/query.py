@@ -111,14 +111,19 @@ def connect_views(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+_ASKING = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
+
 def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckDBPyRelation:
     """The result of a query, computed when it is fetched. Raises QueryError."""
     try:
-        relation = connection.sql(query)
+        statements = connection.extract_statements(query)
+        asks = [s.type in _ASKING for s in statements]
+        relation = connection.sql(query) if asks == [True] else None
     except duckdb.Error as error:
         raise QueryError(message_of(error)) from error
     if relation is None:
-        raise QueryError("the query returns no rows: give a SELECT")
+        raise QueryError("give one SELECT: a dataset is only read")
     return relation
 
 

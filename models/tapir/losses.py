@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights and thresholds; lengths are pixels at 256 × 256."""
+    """Weights and thresholds; lengths are pixels of the training clips, whatever their size."""
 
     huber_delta: float = 4.0
     position_weight: float = 0.05
@@ -50,8 +50,7 @@ def track_loss(
     """Equation 1 for one estimate, averaged over all queries and frames.
 
     Positions and uncertainty count where the truth is visible. The uncertainty target comes
-    from the model's own error and carries no gradient. Coordinates are pixels at the scale
-    that the thresholds of ``config`` speak of.
+    from the model's own error and carries no gradient.
     """
     visible = (~occluded).float()
     error = (estimate.tracks - tracks).float()

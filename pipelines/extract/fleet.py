@@ -159,7 +159,10 @@ def why_dead(error: BaseException) -> str:
     """One line on why an actor could not start: the exception its tracker raised, if any."""
     if getattr(error, "actor_init_failed", False):
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        return f"the tracker cannot be loaded: {one_line(lines[-1])}"
+        # Ray ends with "package.module.ErrorClass: message".
+        kind, _, message = lines[-1].partition(": ")
+        plain = message if message and " " not in kind else lines[-1]
+        return f"the tracker cannot be loaded: {one_line(plain)}"
     return f"a tracker actor ended before it was ready: {one_line(error)}"
 
 

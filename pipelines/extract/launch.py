@@ -44,6 +44,9 @@ def run_beam(
         reason = why_stopped(monitor)
         if reason is not None:
             raise ExtractError(reason) from error
+        if type(error).__module__.startswith("grpc"):
+            name = type(error).__name__
+            raise ExtractError(f"Beam's job server does not answer ({name})") from error
         raise
     if interrupted.is_set():
         return

@@ -34,7 +34,9 @@ class ExtractSettings:
     tracker: str = _setting("tapir-mini", "dataset", "tracker configuration")
     # The weights' digest is what the dataset records; where the file lies may differ by machine.
     checkpoint: str | None = _setting(None, "run", "weights file in place of the tracker's own")
-    dtype: str = _setting("auto", "dataset", 'arithmetic of the tracker: "auto" or a torch type')
+    dtype: Literal["auto", "float32", "bfloat16"] = _setting(
+        "auto", "dataset", "arithmetic of the tracker; auto: bfloat16 where the hardware has it"
+    )
     grid: int = _setting(64, "dataset", "query points per side of the clip", "points")
     query_frame: Literal["first", "middle"] = _setting(
         "first", "dataset", "frame of the clip that the query points lie on"

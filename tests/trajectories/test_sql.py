@@ -178,7 +178,10 @@ def test_failures_can_be_asked_for(tmp_path: Path) -> None:
         ("SELECT * FROM nosuch", "nosuch.*views are clips, tracks, points, failures"),
         ("SELECT speed FROM tracks", '"speed" not found.*speed'),
         ("SELECT nosuch(1)", "nosuch"),
-        ("", "returns no rows: give a SELECT"),
+        ("", "a dataset is only read"),
+        ("DROP VIEW clips", "a dataset is only read"),
+        ("CREATE TABLE copy AS SELECT * FROM clips", "a dataset is only read"),
+        ("SELECT 1; SELECT 2", "give one SELECT"),
         ("SELECT source::INT FROM clips", "Could not convert string '/videos/a.mp4'"),
     ],
 )
