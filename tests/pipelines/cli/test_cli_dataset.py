@@ -73,7 +73,7 @@ def test_query_writes_files(tapirus: Run, dataset: Dataset, tmp_path: Path) -> N
         (("SELECT nope FROM clips",), "nope"),
         (("SELECT * FROM nope",), "the views are clips, tracks"),
         (("SELECT error('stop here')",), "stop here"),
-        (("",), "give a SELECT"),
+        (("",), "give one SELECT"),
         (("SELECT 1", "-o", "{tmp}/q.xls"), "q.xls: give a name that ends in .csv"),
         (("SELECT 1", "-o", "{tmp}/file/q.csv"), "q.csv: a file stands where"),
         (("SELECT error('stop here')", "-o", "{tmp}/q.csv"), "stop here"),
