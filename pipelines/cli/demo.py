@@ -15,7 +15,7 @@ _QUERY = """\
 SELECT regexp_extract(source, '[^/]*$') AS video, round(start_s, 1) AS start,
        num_tracks AS tracks, round(mean_speed, 2) AS px_per_frame,
        round(moving_fraction, 2) AS moving, round(visible_fraction, 2) AS visible, clip_id
-FROM clips ORDER BY mean_speed DESC LIMIT 10"""
+FROM clips WHERE visible_fraction > 0.5 ORDER BY mean_speed DESC LIMIT 10"""
 
 
 @click.command("demo")
@@ -70,12 +70,13 @@ def command(videos: tuple[str, ...], output: str, grid: int) -> int:
     table = fetch_result(dataset.sql(_QUERY))
     print_table(table, 10)
 
-    clip = dataset.clip(table["clip_id"][0].as_py())
+    found = table["clip_id"].to_pylist()
+    clip = dataset.clip(found[0]) if found else next(iter(dataset))
     write_video(folder / "overlay.mp4", overlay(dataset, clip), clip.info.fps)
     save_image(folder / "contact_sheet.png", dataset_sheet(dataset, max_clips=8))
     click.echo("\n== results")
     for name, what in (
-        ("overlay.mp4", "tracks over the fastest clip"),
+        ("overlay.mp4", "tracks over the clip that the query names first"),
         ("contact_sheet.png", "first, middle and last frame, and trajectories"),
         ("stats.html", "histograms"),
         ("dataset", "Parquet files, see docs/dataset.md"),
