@@ -103,3 +103,12 @@ def _file(table: str, groups: Sequence[pa.Table]) -> bytes:
         for group in groups:
             writer.write_table(group, row_group_size=max(len(group), 1))
     return sink.getvalue().to_pybytes()
+
+
+def parquet_file(data: bytes) -> pq.ParquetFile:
+    """A Parquet file in memory, for reading.
+
+    Never with `pre_buffer`, pyarrow's default: its background threads may still hold Python's
+    bytes when the interpreter ends, and then abort the process.
+    """
+    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)

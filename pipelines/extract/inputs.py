@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from trajectories import DatasetError
 from trajectories.storage import Storage, is_temporary
+from trajectories.tables import parquet_file
 
 _FOLDER = "inputs"
 _SCHEMA = pa.schema([("uri", pa.binary()), ("bucket", pa.int32())])
@@ -81,7 +82,7 @@ def bucket_sources(storage: Storage, bucket: Bucket) -> list[str]:
     name = f"{_FOLDER}/{bucket.generation:04d}.parquet"
     found: list[str] = []
     with storage.arrow_filesystem().open_input_file(storage.path(name)) as source:
-        file = pq.ParquetFile(source)
+        file = pq.ParquetFile(source, pre_buffer=False)
         for group in range(file.num_row_groups):
             range_ = file.metadata.row_group(group).column(_BUCKET_COLUMN).statistics
             if range_.min <= bucket.index <= range_.max:
@@ -96,7 +97,7 @@ def _generations(storage: Storage) -> list[str]:
 
 def _read(storage: Storage, name: str) -> pa.Table:
     try:
-        return pq.ParquetFile(io.BytesIO(storage.read(name))).read(use_threads=False)
+        return parquet_file(storage.read(name)).read(use_threads=False)
     except pa.ArrowInvalid as error:
         raise damaged(storage, name, error) from error
 

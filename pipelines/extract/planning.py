@@ -28,6 +28,7 @@ from pipelines.extract.inputs import Bucket, damaged
 from pipelines.video import ClipSpec, Plan
 from trajectories import ClipInfo, Failure
 from trajectories.storage import Storage, is_temporary
+from trajectories.tables import parquet_file
 
 _FOLDER = "plans"
 _SCHEMA = pa.schema([("shard", pa.string()), ("clips", pa.int32()), ("plan", pa.string())])
@@ -173,7 +174,7 @@ def read_plan(storage: Storage, bucket: Bucket) -> Iterator[ShardPlan] | None:
     except FileNotFoundError:
         return None
     try:
-        return _shards(pq.ParquetFile(io.BytesIO(data)))
+        return _shards(parquet_file(data))
     except pa.ArrowInvalid as error:
         raise damaged(storage, _file(bucket), error) from error
 

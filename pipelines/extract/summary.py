@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import pyarrow.parquet as pq
 
 from pipelines.extract.inputs import recorded_buckets
 from pipelines.extract.monitor import STAGES, Snapshot
 from pipelines.extract.progress import clock
 from trajectories import ShardReceipt
 from trajectories.storage import Storage
+from trajectories.tables import parquet_file
 
 
 @dataclass(frozen=True)
@@ -126,7 +124,6 @@ def _failure_classes(storage: Storage, receipts: Sequence[ShardReceipt]) -> dict
     for receipt in receipts:
         if receipt.failures:
             data = storage.read(f"failures/{receipt.shard}.parquet")
-            # Not pq.read_table: the threads of pyarrow.dataset beneath it have aborted a driver.
-            table = pq.ParquetFile(io.BytesIO(data)).read(columns=["error"], use_threads=False)
+            table = parquet_file(data).read(columns=["error"], use_threads=False)
             counts.update(table.column("error").to_pylist())
     return dict(counts.most_common())

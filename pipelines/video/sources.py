@@ -189,7 +189,7 @@ def _read_parquet(manifest: str) -> list[str]:
     import pyarrow.parquet as pq
 
     with fsspec.open(manifest, "rb") as file:
-        parquet = pq.ParquetFile(file)
+        parquet = pq.ParquetFile(file, pre_buffer=False)
         column = _column(manifest, parquet.schema_arrow.names)
         values = parquet.read(columns=[column]).column(0).to_pylist()
     return [str(value) for value in values if value is not None]
