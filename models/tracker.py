@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from models.budget import Chunks, choose_chunks
 from models.checkpoints import load_network
 from models.queries import check_queries
 from models.tapir import Tapir
+from models.tapir.estimate import Estimate
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
@@ -58,7 +61,18 @@ class Tracker:
     def name(self) -> str:
         return self.network.config.name
 
-    @torch.inference_mode()
+    def with_iterations(self, count: int) -> Tracker:
+        """This tracker with `count` refinement iterations at each level; the weights are shared.
+
+        0 leaves the initialisation alone. Raises ValueError for a negative number.
+        """
+        if count < 0:
+            raise ValueError(f"{count} refinement iterations: must be at least 0")
+        other = copy.copy(self)
+        other.network = copy.copy(self.network)
+        other.network.config = dataclasses.replace(self.network.config, num_iterations=count)
+        return other
+
     def track(
         self,
         video: UInt8[np.ndarray, "t h w 3"],
@@ -76,6 +90,28 @@ class Tracker:
         Raises:
             ValueError: an array of another shape or type, or a query outside the video.
         """
+        return _result(self._estimates(video, queries, progress)[0])
+
+    def track_iterates(
+        self,
+        video: UInt8[np.ndarray, "t h w 3"],
+        queries: Float[np.ndarray, "n 3"],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[TrackResult, list[TrackResult]]:
+        """As :meth:`track`, and every estimate on the way, to see what refinement does.
+
+        The initialisation comes first, then each iteration of each level.
+        """
+        final, iterates = self._estimates(video, queries, progress)
+        return _result(final), [_result(estimate) for estimate in iterates]
+
+    @torch.inference_mode()
+    def _estimates(
+        self,
+        video: np.ndarray,
+        queries: np.ndarray,
+        progress: Callable[[int, int], None] | None,
+    ) -> tuple[Estimate, list[Estimate]]:
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or not video.size:
             raise ValueError(
                 "video must be uint8 with shape [T, H, W, 3] and at least one frame, got "
@@ -84,22 +120,16 @@ class Tracker:
         num_frames, height, width = video.shape[:3]
         points = check_queries(queries, num_frames, height, width)
         if not len(points):
-            none = np.zeros((0, num_frames), np.float32)
-            return TrackResult(np.zeros((0, num_frames, 2), np.float32), none, none, none > 0)
+            none = torch.zeros(1, 0, num_frames)
+            return Estimate(torch.zeros(1, 0, num_frames, 2), none, none), []
         frames = torch.from_numpy(np.ascontiguousarray(video)).to(self.device)
         chunks = self.chunks(num_frames, height, width)
-        final, _ = self.network(
+        return self.network(
             frames.float().div_(127.5).sub_(1.0)[None],
             torch.from_numpy(points).to(self.device)[None],
             query_chunk=chunks.queries,
             frame_chunk=chunks.frames,
             progress=progress,
-        )
-        return TrackResult(
-            final.tracks[0].float().cpu().numpy(),
-            final.occlusion[0].float().cpu().numpy(),
-            final.uncertainty[0].float().cpu().numpy(),
-            final.visible()[0].cpu().numpy(),
         )
 
     def chunks(self, num_frames: int, height: int, width: int) -> Chunks:
@@ -112,6 +142,15 @@ class Tracker:
             itemsize=self.dtype.itemsize,
             free_device_bytes=free,
         )
+
+
+def _result(estimate: Estimate) -> TrackResult:
+    return TrackResult(
+        estimate.tracks[0].float().cpu().numpy(),
+        estimate.occlusion[0].float().cpu().numpy(),
+        estimate.uncertainty[0].float().cpu().numpy(),
+        estimate.visible()[0].cpu().numpy(),
+    )
 
 
 def load_tracker(

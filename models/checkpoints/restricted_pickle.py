@@ -2,10 +2,10 @@
 
 A pickle is a program; this reader lets it build dicts, lists, tuples, strings, numbers and
 arrays only. Three walls, each enough on its own against code execution: the operations are
-scanned first and only those that ``numpy.save`` emits are admitted; every global it names is
-looked up in a short table, nothing is ever imported; and what the table gives are stand-ins
-that record their arguments, so that not even numpy's own reconstruction runs on foreign data.
-Sizes are checked before memory is taken.
+scanned first and only those that such values are pickled with are admitted; every global it
+names is looked up in a short table, nothing is ever imported; and what the table gives are
+stand-ins that record their arguments, so that not even numpy's own reconstruction runs on
+foreign data. Sizes are checked before memory is taken.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import pickle
 import pickletools
+import re
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -20,11 +21,11 @@ import numpy as np
 
 from models.checkpoints.errors import CheckpointError
 
-# Protocols 2 to 4, as numpy.save writes them; no way to call by class, code or reference.
+# Protocols 2 to 5, as Python writes them; no way to call by class, code or reference.
 _FRAMING = {"PROTO", "FRAME", "STOP", "MARK"}
 _ATOMS = {
     *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
 }
 _CONTAINERS = {
@@ -36,6 +37,7 @@ _CALLS = {"GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD"}  # of stand-ins, never of
 _OPCODES = _FRAMING | _ATOMS | _CONTAINERS | _MEMO | _CALLS
 _MAX_OPERATIONS = 200_000  # a published checkpoint has some seven thousand
 _NUMERIC = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})
+_TEXT = re.compile(r"S[1-9][0-9]{0,8}")  # byte strings of one length
 _OBJECT = "O8"
 _MAX_AXES = 8
 
@@ -46,9 +48,10 @@ class Dtype:
     __slots__ = ("byte_order", "kind")
 
     def __init__(self, kind: object, *flags: object) -> None:
-        if kind not in _NUMERIC and kind != _OBJECT:
+        name = str(kind)
+        if name not in _NUMERIC and name != _OBJECT and not _TEXT.fullmatch(name):
             raise CheckpointError(f"refused an array of type {kind!r:.40}")
-        self.kind = str(kind)
+        self.kind = name
         self.byte_order = "|"
 
     def __setstate__(self, state: Any) -> None:
@@ -74,8 +77,22 @@ class Array:
         self.data: Any = data
 
     def numeric(self) -> np.ndarray:
-        """The array as a read-only view of its bytes in the pickle."""
-        if self.dtype.kind == _OBJECT or not isinstance(self.data, bytes):
+        """The array as a view of its bytes in the pickle; not to be written to."""
+        if self.dtype.kind not in _NUMERIC:
+            raise CheckpointError("refused an array of objects")
+        return self._view()
+
+    def strings(self) -> list[bytes]:
+        """The byte strings that an array with one axis holds, as such or as objects."""
+        if len(self.shape) != 1:
+            raise CheckpointError("refused byte strings that are no list")
+        values = self.data if self.dtype.kind == _OBJECT else self._view().tolist()
+        if not isinstance(values, list) or not all(type(value) is bytes for value in values):
+            raise CheckpointError("refused an array of objects that are no byte strings")
+        return values
+
+    def _view(self) -> np.ndarray:
+        if not isinstance(self.data, (bytes, bytearray)):
             raise CheckpointError("refused an array of objects")
         dtype = np.dtype(self.dtype.byte_order + self.dtype.kind)
         if len(self.data) != math.prod(self.shape) * dtype.itemsize:
@@ -110,13 +127,20 @@ def _new_array(*_: object) -> Array:
     return Array()
 
 
+def _array_of_buffer(data: object, dtype: object, shape: Any, order: object) -> Array:
+    array = Array()
+    array.__setstate__((1, shape, dtype, order == "F", data))
+    return array
+
+
 def _no_value(*_: object) -> None:
-    """Stands in for numpy scalars (a step counter), which no network needs."""
+    """Stands in for numpy scalars (a step counter), which nobody needs."""
 
 
-_NUMPY = {
+_NUMPY: dict[tuple[str, str], Callable[..., object]] = {
     ("multiarray", "_reconstruct"): _new_array,
     ("multiarray", "scalar"): _no_value,
+    ("numeric", "_frombuffer"): _array_of_buffer,  # protocol 5
 }
 _GLOBALS: dict[tuple[str, str], Callable[..., object]] = {
     # numpy's own modules were renamed in version 2; both spellings are in use.
@@ -134,7 +158,8 @@ class _Unpickler(pickle.Unpickler):
         make = _GLOBALS.get((module, name))
         if make is None:
             raise CheckpointError(
-                f"refused: it asks for {module}.{name}, which weights never need; it may be hostile"
+                f"refused: it asks for {module}.{name}, which plain data never needs; "
+                "it may be hostile"
             )
         return _Global(make)
 
@@ -162,7 +187,7 @@ def _scan(file: _Bounded) -> None:
         # The memo is an array as long as its largest index.
         index = int(argument or 0) if opcode.name in ("BINPUT", "LONG_BINPUT") else 0
         if count > _MAX_OPERATIONS or index > _MAX_OPERATIONS:
-            raise CheckpointError("refused a pickle with more parts than any network")
+            raise CheckpointError("refused a pickle with more parts than weights or clips have")
 
 
 class _Bounded:

@@ -8,9 +8,9 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Tell how much is done."""
+    """Tell how much is done, of how much if that is known."""
 
-    def __call__(self, done: int, total: int) -> None: ...
+    def __call__(self, done: int, total: int | None) -> None: ...
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def progress_bar(label: str, unit: str) -> Iterator[Advance]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None, rate="")
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int | None) -> None:
             speed = bar.tasks[0].speed
             rate = f"{speed:.0f}/s" if speed and speed >= 1 else ""
             if speed and speed < 1:

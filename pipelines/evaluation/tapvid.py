@@ -47,22 +47,44 @@ def compute_metrics(
     pred_tracks: Float[np.ndarray, "b n t 2"],
     query_mode: QueryMode,
     *,
+    scored: Bool[np.ndarray, "b n t"] | None = None,
     trackwise: bool = False,
 ) -> TapVidMetrics:
     """Score predicted tracks (x, y) for queries (t, y, x); arrays [B], or [B, N] if trackwise.
 
-    "first" scores the frames after the query's, "strided" all frames but the query's. A score
-    that nothing enters (nothing visible to find, nothing claimed) is NaN.
+    "first" scores the frames after the query's, "strided" all frames but the query's; of these
+    only the frames in `scored`, where the truth is known, by default all. A score that nothing
+    enters (nothing visible to find, nothing claimed) is NaN.
     """
-    evaluated = _evaluated_frames(query_points[..., 0], gt_tracks.shape[-2], query_mode)
-    axes = -1 if trackwise else (-2, -1)
+    evaluated = evaluated_frames(query_points[..., 0], gt_tracks.shape[-2], query_mode)
+    if scored is not None:
+        evaluated = evaluated & scored
+    squared = ((pred_tracks - gt_tracks) ** 2).sum(axis=-1)
+    axes = (-1,) if trackwise else (-2, -1)
+    return _scores(evaluated, gt_occluded, pred_occluded, squared, axes)
 
+
+def score_points(
+    gt_occluded: Bool[np.ndarray, " p"],
+    pred_occluded: Bool[np.ndarray, " p"],
+    errors: Float[np.ndarray, " p"],
+) -> TapVidMetrics:
+    """Scores, without axes, of points from any tracks and frames; `errors` are distances."""
+    return _scores(np.ones_like(gt_occluded), gt_occluded, pred_occluded, errors**2, (-1,))
+
+
+def _scores(
+    evaluated: np.ndarray,
+    gt_occluded: np.ndarray,
+    pred_occluded: np.ndarray,
+    squared: np.ndarray,
+    axes: tuple[int, ...],
+) -> TapVidMetrics:
     def count(mask: np.ndarray) -> np.ndarray:
         return mask.sum(axis=axes)
 
     visible = evaluated & ~gt_occluded
     claimed = evaluated & ~pred_occluded
-    squared = ((pred_tracks - gt_tracks) ** 2).sum(axis=-1)
     pts_within, jaccard = [], []
     for threshold in THRESHOLDS:
         near = squared < threshold**2
@@ -100,9 +122,10 @@ def sample_queries_strided(
     return _queries_at(tracks, rows, steps * stride), rows
 
 
-def _evaluated_frames(
-    query_frames: Float[np.ndarray, "b n"], num_frames: int, query_mode: QueryMode
-) -> Bool[np.ndarray, "b n t"]:
+def evaluated_frames(
+    query_frames: Float[np.ndarray, "*n"], num_frames: int, query_mode: QueryMode
+) -> Bool[np.ndarray, "*n t"]:
+    """The frames that a query's track is scored on: those after it, or all but its own."""
     frames = np.arange(num_frames)
     asked = np.round(query_frames)[..., None]
     if query_mode == "first":

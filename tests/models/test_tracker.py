@@ -51,6 +51,24 @@ def test_progress_counts_to_the_end(tracker: Tracker) -> None:
     assert seen == sorted(seen)
 
 
+def test_other_numbers_of_iterations_are_steps_of_one_way() -> None:
+    tracker = Tracker(small_network(), device="cpu", dtype="float32")
+    queries = models.grid_queries(64, 64, 3, 3)
+    video = _video(width=64)  # the initial resolution: one level
+    final, iterates = tracker.track_iterates(video, queries)
+    assert len(iterates) == 3
+    np.testing.assert_array_equal(final.tracks, tracker.track(video, queries).tracks)
+    for count in range(4):
+        result = tracker.with_iterations(count).track(video, queries)
+        if count < 3:
+            np.testing.assert_array_equal(result.tracks, iterates[count].tracks)
+            np.testing.assert_array_equal(result.visible, iterates[count].visible)
+    assert np.abs(result.tracks - final.tracks).max() > 0  # one more than the network's own two
+    assert tracker.network.config.num_iterations == 2
+    with pytest.raises(ValueError, match="at least 0"):
+        tracker.with_iterations(-1)
+
+
 def test_same_inputs_give_the_same_bytes(tracker: Tracker) -> None:
     queries = models.grid_queries(64, 96, 5, 5)
     first, second = tracker.track(_video(), queries), tracker.track(_video(), queries)

@@ -112,7 +112,7 @@ def test_plain_contents_pass() -> None:
         "d": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "e": np.zeros((0, 4), np.float16),
     }
-    for protocol in (3, 4):
+    for protocol in (3, 4, 5):
         read = read_pickle(pickle.dumps(tree, protocol=protocol))
         assert read["a"] == tree["a"]
         for found, expected in [
@@ -133,6 +133,21 @@ def test_both_spellings_of_numpy_modules() -> None:
     assert old != new
     for content in (old, new):
         np.testing.assert_array_equal(read_pickle(content).numeric(), np.arange(3.0))
+
+
+def test_byte_strings_of_an_array() -> None:
+    values = [b"\xff\xd8 a", b"bcd"]
+    objects = np.empty(2, dtype=object)
+    objects[:] = values
+    for array in (np.array(values), objects):
+        for protocol in (3, 4, 5):
+            read = read_pickle(pickle.dumps(array, protocol=protocol))
+            assert read.strings() == values
+            with pytest.raises(CheckpointError, match="array of objects"):
+                read.numeric()
+    for other in (np.array([[b"a"]]), np.array([1, None], dtype=object), np.arange(2)):
+        with pytest.raises(CheckpointError, match="refused"):
+            read_pickle(pickle.dumps(other)).strings()
 
 
 def test_old_haiku_mapping_is_a_dict() -> None:
@@ -201,7 +216,9 @@ def test_a_pickle_cannot_rewrite_what_it_calls() -> None:
         pytest.param(b"c" + b"x" * 5000, "damaged", id="endless line"),
         pytest.param(b"\x80\x04Nr\xff\xff\xff\x7f.", "more parts", id="memo"),
         pytest.param(b"\x80\x04" + b"}" * 300_000 + b".", "more parts", id="dicts"),
-        pytest.param(b"\x80\x05\x96" + struct.pack("<Q", 1) + b"a.", "BYTEARRAY8", id="bytearray"),
+        pytest.param(
+            b"\x80\x05\x96" + struct.pack("<Q", 1 << 34) + b"a.", "damaged", id="bytearray"
+        ),
         pytest.param(b"\x80\x04(i__builtin__\nprint\n.", "INST", id="instance"),
         pytest.param(b"\x80\x04cnumpy\nndarray\n)\x81.", "NEWOBJ", id="new object"),
         pytest.param(b"\x80\x04\x82\x01.", "EXT1", id="extension"),

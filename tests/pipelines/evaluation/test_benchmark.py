@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
 
 from pipelines.evaluation import Metrics, TruthClip, evaluate
+from pipelines.evaluation.benchmark import average_sets
 
 
 def clip_with_shift(
@@ -43,6 +47,30 @@ def test_clips_without_visible_points_do_not_spoil_the_average() -> None:
     assert metrics.average_pts_within == 1
     assert metrics.occlusion_accuracy == 0.5
     assert metrics.average_jaccard == 0.5  # points claimed where nothing is to be seen
+
+
+def test_unknown_truth_is_not_scored() -> None:
+    clip = clip_with_shift(100)
+    scored = np.array([[1, 0, 0], [1, 1, 0]], bool)
+    tracks = clip.tracks.copy()
+    tracks[1, 1] = tracks[1, 0]
+    known = dataclasses.replace(clip, tracks=tracks, scored=scored)
+    assert evaluate(standing, [clip], "first").average_jaccard == 0
+    assert evaluate(standing, [known], "first").average_jaccard == 1
+
+
+def test_a_score_that_no_clip_has_is_unknown() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metrics = evaluate(standing, [clip_with_shift(0, occluded=True)], "first")
+    assert np.isnan(metrics.average_pts_within)
+    assert metrics.occlusion_accuracy == 0
+
+
+def test_sets_count_the_same_whatever_their_size() -> None:
+    good = Metrics(1, 1, 1, (1.0,) * 5, (1.0,) * 5, 30)
+    bad = Metrics(0, 0, 0.5, (0.0,) * 5, (0.0,) * 5, 1)
+    assert average_sets([good, bad]) == Metrics(0.5, 0.5, 0.75, (0.5,) * 5, (0.5,) * 5, 31)
 
 
 def test_no_clips_is_an_error() -> None:

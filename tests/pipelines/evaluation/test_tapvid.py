@@ -11,6 +11,7 @@ from pipelines.evaluation import (
     sample_queries_first,
     sample_queries_strided,
 )
+from pipelines.evaluation.tapvid import score_points
 
 
 def one_track(
@@ -62,6 +63,47 @@ def test_first_scores_later_frames_and_strided_all_others() -> None:
     case = one_track([9, 99, 0], [0, 0, 0], [0, 0, 0], query_frame=1)
     assert compute_metrics(*case, "first").pts_within[0].tolist() == [1] * 5
     assert compute_metrics(*case, "strided").pts_within[0].tolist() == [0.5] * 4 + [1]
+
+
+def test_frames_that_are_not_scored_count_nowhere() -> None:
+    # Frame 1: far off and claimed. Frame 2: seen, said to be hidden. Frame 3: hidden, claimed.
+    case = one_track([0, 99, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 1, 0, 0])
+    worse = compute_metrics(*case, "first")
+    assert worse.average_jaccard.tolist() == [1 / 5]
+    scored = np.array([[[1, 0, 0, 0, 1]]], bool)
+    metrics = compute_metrics(*case, "first", scored=scored)
+    assert metrics.average_jaccard.tolist() == [1]
+    assert metrics.average_pts_within.tolist() == [1]
+    assert metrics.occlusion_accuracy.tolist() == [1]
+    for frame, expected in ((1, (0, 0, 1)), (2, (0, 1, 0)), (3, (0, np.nan, 0))):
+        only = np.zeros((1, 1, 5), bool)
+        only[..., frame] = True
+        single = compute_metrics(*case, "first", scored=only)
+        found = (single.average_jaccard, single.average_pts_within, single.occlusion_accuracy)
+        np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+def test_scoring_the_query_frame_changes_nothing() -> None:
+    case = one_track([50, 0, 0], [0, 0, 0], [0, 0, 0])
+    everything = np.ones((1, 1, 3), bool)
+    for mode in ("first", "strided"):
+        plain, masked = (
+            compute_metrics(*case, mode),
+            compute_metrics(*case, mode, scored=everything),
+        )
+        np.testing.assert_array_equal(plain.jaccard, masked.jaccard)
+
+
+def test_points_without_tracks_score_as_their_track_does() -> None:
+    rng = np.random.default_rng(0)
+    errors = rng.uniform(0, 20, 40)
+    hidden, said = rng.integers(0, 2, (2, 40))
+    case = one_track([0, *errors], [0, *hidden], [0, *said])
+    whole = compute_metrics(*case, "first")
+    points = score_points(hidden.astype(bool), said.astype(bool), errors)
+    np.testing.assert_allclose(points.jaccard, whole.jaccard[0])
+    np.testing.assert_allclose(points.pts_within, whole.pts_within[0])
+    np.testing.assert_allclose(points.occlusion_accuracy, whole.occlusion_accuracy[0])
 
 
 def test_nothing_to_find_has_no_score() -> None:
