@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Sample clips beside the checkout, where they exist; else a clip is rendered.
 VIDEOS ?= $(wildcard ../shared/data/videos/test)
 
-.PHONY: demo test slow lint types check bench clean
+.PHONY: demo test slow lint types check bench gpu-train clean
 
 demo: $(VENV)/installed
 	rm -rf out/demo
@@ -28,6 +28,22 @@ check: lint types test
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/tracker_speed.py
+
+# Training on a machine with torch, numpy, pillow and opencv alone: no .venv, no network. Packs the
+# pictures of PHOTOS and OBJECTS first where TEXTURES is not there yet. Given again it goes on from
+# the checkpoint in OUT. docs/training.md
+CONFIG ?= pipelines/training/configs/tapir-mini-gpu.toml
+TEXTURES ?= out/textures.npz
+OUT ?= out/gpu
+gpu-train: $(TEXTURES)
+	$(PYTHON) -m pipelines.training.run --config $(CONFIG) --textures $(TEXTURES) --out $(OUT) \
+		$(if $(START),--start $(START)) $(if $(RESUME),--resume $(RESUME)) \
+		$(if $(REAL),--real $(REAL)) $(if $(MINUTES),--minutes $(MINUTES))
+
+$(TEXTURES):
+	@test -n "$(PHOTOS)" || { echo "no $@: give PHOTOS (and OBJECTS) to pack, or TEXTURES"; exit 2; }
+	$(PYTHON) -m pipelines.training.pack --photos $(PHOTOS) $(if $(OBJECTS),--objects $(OBJECTS)) \
+		-o $@ --limit-mib 55
 
 # The torch pin stands in the same command as everything else: it picks the CPU build where the
 # index has one, and keeps a plain `torch` from bringing gigabytes of CUDA libraries.

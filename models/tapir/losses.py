@@ -26,6 +26,8 @@ class LossConfig:
     uncertainty_weight: float = 1.0
     uncertainty_threshold: float = 6.0
     """δ: a visible prediction farther than this from the truth should say that it is unsure."""
+    matching_weight: float = 0.3
+    """Of the dense matching loss, where training has points for it (models.tapir.matching_loss)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def track_loss(
     """Equation 1 for one estimate, averaged over all queries and frames.
 
     Positions and uncertainty count where the truth is visible. The uncertainty target comes
-    from the model's own error and carries no gradient.
+    from the model's own error and carries no gradient; a network that estimates no uncertainty
+    has no such term.
     """
     visible = (~occluded).float()
     error = (estimate.tracks - tracks).float()
@@ -61,7 +64,7 @@ def track_loss(
     occlusion = F.binary_cross_entropy_with_logits(estimate.occlusion.float(), 1 - visible)
     uncertainty = F.binary_cross_entropy_with_logits(
         estimate.uncertainty.float(), wrong, reduction="none"
-    )
+    ).masked_fill(estimate.uncertainty.isneginf(), 0.0)
     return LossTerms(
         config.position_weight * (huber * visible).mean(),
         config.occlusion_weight * occlusion,

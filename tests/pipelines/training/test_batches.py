@@ -12,10 +12,10 @@ from tests.pipelines.training.training_makers import textures, tiny_config
 
 
 def drawn(first_step: int, steps: int, **changes: int) -> list[Batch]:
-    config = tiny_config()
-    values = {"batch_size": 2, "seed": 3, "workers": 0, **changes}
-    stream = batches(config.clips(), textures(), first_step=first_step, steps=steps, **values)
-    return list(stream)
+    values = {"batch_size": 2, "seed": 3, "steps": steps, **changes}
+    workers = values.pop("workers", 0)
+    stream = batches(tiny_config(**values), textures(), first_step=first_step, workers=workers)
+    return [batch for batch in stream if isinstance(batch, Batch)]
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -53,6 +53,20 @@ def test_clips_are_numbered_through_steps_and_batch() -> None:
         clip = make_clip(3 * 100_000_000 + 2 * 2 + row, tiny_config().clips(), textures())
         assert torch.equal(batch.video[row], torch.from_numpy(clip.video))
         assert torch.equal(batch.tracks[row], torch.from_numpy(clip.tracks))
+
+
+def test_clips_are_mirrored_and_reversed_by_their_number() -> None:
+    plain = drawn(0, 6)
+    changed = drawn(0, 6, flip=True, reverse=True)
+    again = drawn(3, 6, flip=True, reverse=True)
+    assert all(same(*pair) for pair in zip(changed[3:], again, strict=True))
+    kinds = set()
+    for before, after in zip(plain, changed, strict=True):
+        for row in range(2):
+            for axes in ((), (2,), (0,), (0, 2)):  # of time and of columns
+                if torch.equal(after.video[row], before.video[row].flip(axes)):
+                    kinds.add(axes)
+    assert len(kinds) >= 3
 
 
 def test_worker_processes_change_nothing() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pipelines.training
+from models.tapir import CONFIGS
 from models.tapir.losses import LossConfig
 from pipelines.training.config import TrainConfig, load_config
 
@@ -60,6 +61,13 @@ def test_there_is_a_config_of_the_default_model() -> None:
         ("seed = 10", ["seed is 10", "0 to 9"]),
         ("steps = 60_000_000\nbatch_size = 2", ["100,000,000 clips"]),
         ("steps =\n", ["line 1"]),
+        ("[network]\nmixer_chanels = 3", ["'network.mixer_chanels'", "mixer_channels"]),
+        ("[network]\nmixer_channels = 0.5", ["network.mixer_channels", "0.5"]),
+        ("[synthetic]\nmedian_speeed = 3", ["'synthetic.median_speeed'", "median_speed"]),
+        ("[real]\nconfidence = 2", ["real.confidence", "0 to 1"]),
+        ("[real]\nmin_zoom = 3", ["3", "ascending"]),
+        ("real_share = 1.5", ["real_share is 1.5", "0 to 1"]),
+        ("checkpoint_minutes = -1", ["checkpoint_minutes is -1"]),
     ],
 )
 def test_a_mistake_names_the_file_and_the_setting(
@@ -79,6 +87,30 @@ def test_a_mistake_names_the_file_and_the_setting(
 def test_clips_have_the_size_of_the_config() -> None:
     clips = TrainConfig(size=64, num_frames=5, num_queries=7).clips()
     assert (clips.height, clips.width, clips.num_frames, clips.num_queries) == (64, 64, 5, 7)
+
+
+def test_parts_of_the_network_and_of_the_clips_can_be_changed(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(
+        "size = 64\nnum_iterations = 2\n"
+        "[network]\ngroup_channels = [8, 8, 16, 16]\npyramid_level = 0\n"
+        "[synthetic]\nmedian_speed = 9\n"
+    )
+    config = load_config(path)
+    published, trained = config.architecture(), config.trained_architecture()
+    assert published.group_channels == trained.group_channels == (8, 8, 16, 16)
+    assert published.pyramid_level == 0
+    assert published.mixer_blocks == CONFIGS["tapir-mini"].mixer_blocks
+    assert (published.num_iterations, published.initial_resolution) == (4, (256, 256))
+    assert (trained.num_iterations, trained.initial_resolution) == (2, (64, 64))
+    assert config.clips().median_speed == 9.0
+    assert config.clips().width == 64
+
+
+def test_a_network_without_refinement_stays_without(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("[network]\nnum_iterations = 0\n")
+    assert load_config(path).trained_architecture().num_iterations == 0
 
 
 def test_a_config_cannot_change_under_a_run() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,12 @@ import torch
 
 from models.checkpoints import load_network
 from pipelines.cli import main
-from pipelines.training.checkpoint import TrainState, load_state, save_state
+from pipelines.training.checkpoint import CHECKPOINT, TrainState, load_state, save_state
 from pipelines.training.config import TrainConfig
-from pipelines.training.data import batches
-from pipelines.training.tracker import CHECKPOINT, LOG, Trainer, train
+from pipelines.training.data import Batch, batches
+from pipelines.training.log import LOG
+from pipelines.training.tracker import train
+from pipelines.training.trainer import Trainer
 from tests.pipelines.training.training_makers import same_tensors, textures, tiny_config
 
 
@@ -27,7 +30,7 @@ def run(config: TrainConfig, folder: Path, **keywords: Any) -> Trainer:
 def losses(folder: Path) -> list[dict[str, float]]:
     lines = (folder / LOG).read_text().splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key != "seconds"}
+        {key: value for key, value in json.loads(line).items() if key not in ("seconds", "waited")}
         for line in lines
     ]
 
@@ -84,6 +87,89 @@ def test_a_run_can_start_from_another_s_checkpoint(
     assert [figures["step"] for figures in losses(tmp_path / "second")] == [3, 4]
 
 
+def test_a_run_can_be_told_to_stop(whole: tuple[Path, TrainState], tmp_path: Path) -> None:
+    config = tiny_config(checkpoint_every=100)
+    steps: list[float] = []
+    stopped = run(
+        config, tmp_path, report=lambda f: steps.append(f["step"]), stop=lambda: len(steps) == 2
+    )
+    assert stopped.step == load_state(tmp_path / CHECKPOINT).step == 3
+    assert same_tensors(run(config, tmp_path).state().model, whole[1].model)
+    assert losses(tmp_path) == losses(whole[0])
+
+
+def test_checkpoints_by_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("pipelines.training.recorder.time.monotonic", lambda: now[0])
+    config = tiny_config(checkpoint_every=100, checkpoint_minutes=1.0, steps=6)
+    saved: dict[int, int] = {}
+
+    def report(figures: dict[str, float]) -> None:
+        now[0] += 25.0
+        path = tmp_path / CHECKPOINT
+        saved[int(figures["step"])] = load_state(path).step if path.exists() else 0
+
+    run(config, tmp_path, report=report)
+    # Three steps take 75 s: the fourth finds a minute gone, and the last step is always kept.
+    assert saved == {1: 0, 2: 0, 3: 0, 4: 4, 5: 4, 6: 6}
+
+
+def test_a_checkpoint_in_parts_is_gone_on_from(
+    whole: tuple[Path, TrainState], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_config(), tmp_path, report=stop_after(2), part_bytes=50_000)
+    assert not (tmp_path / CHECKPOINT).exists()
+    resumed = run(tiny_config(), tmp_path, part_bytes=50_000).state()
+    assert same_tensors(resumed.model, whole[1].model)
+    assert losses(tmp_path) == losses(whole[0])
+
+
+def test_the_curves_are_drawn_at_each_validation(tmp_path: Path) -> None:
+    drawn: list[bool] = []
+    config = tiny_config(validate_every=2)
+    run(config, tmp_path, report=lambda _: drawn.append((tmp_path / "curves.png").exists()))
+    assert drawn == [False, True, True, True]
+
+
+def test_compiling_is_asked_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Callable[..., object]] = []
+
+    def compile_(forward: Callable[..., object]) -> Callable[..., object]:
+        compiled.append(forward)
+        return forward
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    assert not compiled
+    Trainer(tiny_config())
+    assert not compiled
+    trainer = Trainer(tiny_config(compile=True))
+    assert compiled == [trainer._estimate]
+    assert not any("_orig_mod" in name for name in trainer.state().model)
+
+
+def test_the_matching_loss_is_logged_and_reaches_the_features(tiny_model: None) -> None:
+    config = tiny_config(matching_points=8)
+    batch = next(iter(batches(config, textures(), first_step=0, workers=0)))
+    assert isinstance(batch, Batch)
+    assert batch.queries.shape[1] == 12
+    trainer = Trainer(config)
+    trainer.optimizer.step = lambda: None  # type: ignore[method-assign,assignment]
+    figures = trainer.train_step(batch)
+    with_it = trainer.network.resnet_torch.initial_conv.weight.grad
+    assert figures["loss_matching"] > 0
+    plain = Trainer(dataclasses.replace(config, matching_points=0))
+    plain.optimizer.step = lambda: None  # type: ignore[method-assign,assignment]
+    same = plain.train_step(batch.first(4))
+    without = plain.network.resnet_torch.initial_conv.weight.grad
+    assert "loss_matching" not in same
+    # The extra points say nothing to the tracking loss.
+    assert figures["loss"] == pytest.approx(same["loss"], rel=1e-5)
+    assert with_it is not None
+    assert without is not None
+    assert not torch.allclose(with_it, without, rtol=1e-3)
+
+
 def test_a_run_that_is_done_changes_nothing(whole: tuple[Path, TrainState], tmp_path: Path) -> None:
     folder, expected = whole
     log = (folder / LOG).read_text()
@@ -99,12 +185,9 @@ def test_the_last_step_is_validated(whole: tuple[Path, TrainState]) -> None:
 
 
 def test_the_loss_of_one_batch_falls() -> None:
-    config = tiny_config(learning_rate=3e-3, warmup_steps=1, steps=1000)
+    config = tiny_config(learning_rate=3e-3, warmup_steps=1, steps=1000, batch_size=2)
     trainer = Trainer(config)
-    stream = batches(
-        config.clips(), textures(), batch_size=2, first_step=0, steps=1, seed=0, workers=0
-    )
-    (batch,) = stream
+    batch = next(batches(config, textures(), first_step=0, workers=0))
     figures = [trainer.train_step(batch)["loss"] for _ in range(30)]
     assert min(figures[-5:]) < 0.4 * figures[0]
 

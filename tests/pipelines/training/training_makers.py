@@ -17,6 +17,14 @@ TINY = dataclasses.replace(
     mixer_blocks=1,
 )
 
+NARROW = {
+    "group_channels": [8, 8, 16, 16],
+    "cost_channels": [4, 8, 8],
+    "mixer_channels": 16,
+    "mixer_blocks": 1,
+}
+"""What makes a tapir-mini tiny, for processes that do not know TINY."""
+
 
 def textures() -> TextureBank:
     return TextureBank.procedural(seed=1, count=2, size=48)
