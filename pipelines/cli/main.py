@@ -23,9 +23,12 @@ _COMMANDS = {
     "stats": "Counts and histograms of a dataset.",
     "show": "Draw the tracks of one clip of a dataset.",
     "schema": "Tables, columns and units of a dataset.",
+    "synthetic": "Look at synthetic clips and their exact tracks.",
     "train": "Train a model.",
+    "eval": "Measure how well a model does.",
     "demo": "All of it on a few videos, or on a rendered one.",
 }
+_MODULES = {"eval": "evaluate"}  # a module called eval would hide Python's own
 
 
 class _Commands(click.Group):
@@ -35,7 +38,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"pipelines.cli.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = importlib.import_module(f"pipelines.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,7 +1,7 @@
 """Synthetic clips with exact tracks: textured layers that move in front of each other."""
 
 from pipelines.synthetic.clip import SyntheticClip, make_clip
-from pipelines.synthetic.config import SyntheticConfig
+from pipelines.synthetic.config import Cameras, SyntheticConfig
 from pipelines.synthetic.textures import TextureBank
 
-__all__ = ["SyntheticClip", "SyntheticConfig", "TextureBank", "make_clip"]
+__all__ = ["Cameras", "SyntheticClip", "SyntheticConfig", "TextureBank", "make_clip"]

@@ -5,11 +5,13 @@ All coordinates are raster coordinates: pixel centres at +0.5, in frames and in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.synthetic.camera import Camera
+from pipelines.synthetic.deform import Array, Deformation
 from pipelines.synthetic.motion import Motion
 
 if TYPE_CHECKING:
@@ -19,59 +21,23 @@ _MIN_DEPTH = 0.05  # homogeneous depth below which a point counts as behind the 
 
 
 @dataclass(frozen=True)
-class Ripple:
-    """A travelling wave that displaces the texture, in texture pixels.
-
-    The slope of the displacement stays below 0.4, so that fixed-point iteration inverts it to
-    rounding error.
-    """
-
-    # One entry for the x and one for the y displacement. Plain floats: they leave the
-    # precision of the points as it is, and rendering is much faster in single precision.
-    amplitude: tuple[float, float]
-    wave_x: tuple[float, float]  # radians per pixel
-    wave_y: tuple[float, float]
-    frequency: tuple[float, float]  # radians per frame
-    phase: tuple[float, float]
-
-    def displace(
-        self, x: np.ndarray, y: np.ndarray, times: np.ndarray | float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Texture coordinates (x, y) of points of the flat plane; all arguments broadcast."""
-        dx, dy = (
-            self.amplitude[i]
-            * np.sin(
-                self.wave_x[i] * x
-                + self.wave_y[i] * y
-                + (self.frequency[i] * times + self.phase[i])
-            )
-            for i in (0, 1)
-        )
-        return x + dx, y + dy
-
-    def flatten(
-        self, x: np.ndarray, y: np.ndarray, times: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Inverse of `displace`."""
-        flat_x, flat_y = x, y
-        for _ in range(24):
-            reached_x, reached_y = self.displace(flat_x, flat_y, times)
-            flat_x, flat_y = flat_x + (x - reached_x), flat_y + (y - reached_y)
-        return flat_x, flat_y
-
-
-@dataclass(frozen=True)
 class Layer:
     """A textured plane that moves on its own and under the camera."""
 
     # Mip levels: RGBA with premultiplied alpha, or RGB for a background.
     levels: tuple[UInt8[np.ndarray, "h w c"], ...]
     motion: Motion
-    camera: Motion
+    camera: Camera
     parallax: float  # how much of the camera's translation the layer sees
     frame_size: tuple[int, int]  # width, height
     background: bool = False
-    ripple: Ripple | None = None
+    deformations: tuple[Deformation, ...] = ()  # from the flat plane to the texture, in turn
+    anchor: tuple[float, float] = (0.5, 0.5)  # origin of the motion, as shares of the size
+    joint: Motion | None = None  # a limb moves in the plane of another layer's motion
+    # Homographies of the times asked for: points are asked about at the same frames many times.
+    _known: dict[bytes, np.ndarray] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -82,33 +48,46 @@ class Layer:
     def matrices(self, times: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3 3"]:
         """Homographies from the flat texture plane to the frame."""
         unit = min(self.frame_size)
-        width, height = self.size
-        centre = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, unit]]) / unit
+        x, y = np.array(self.size) * self.anchor
+        origin = np.array([[1, 0, -x], [0, 1, -y], [0, 0, unit]]) / unit
         frame_width, frame_height = self.frame_size
         raster = np.array([[unit, 0, frame_width / 2], [0, unit, frame_height / 2], [0, 0, 1.0]])
         camera = self.camera.matrices(times, self.parallax)
-        return raster @ camera @ self.motion.matrices(times) @ centre
+        own = self.motion.matrices(times)
+        if self.joint is not None:
+            own = self.joint.matrices(times) @ own
+        return raster @ camera @ own @ origin
+
+    def displace(self, x: Array, y: Array, times: Array | float) -> tuple[Array, Array]:
+        """Texture coordinates of points of the flat plane, as arrays or as tensors."""
+        for deformation in self.deformations:
+            x, y = deformation.displace(x, y, times)
+        return x, y
 
     def project(
         self, texture: Float[np.ndarray, "*n 2"], times: Float[np.ndarray, "*n"]
     ) -> Float[np.ndarray, "*n 2"]:
         """Frame positions (x, y) of texture points at their times."""
-        flat = texture
-        if self.ripple is not None:
-            flat = np.stack(self.ripple.flatten(texture[..., 0], texture[..., 1], times), axis=-1)
-        unique, index = np.unique(times, return_inverse=True)
-        return _apply(self.matrices(unique)[index.reshape(times.shape)], flat)
+        x, y = texture[..., 0], texture[..., 1]
+        for deformation in reversed(self.deformations):
+            x, y = deformation.flatten(x, y, times)
+        return _apply(*self._at(times), np.stack([x, y], axis=-1))
 
     def locate(
         self, points: Float[np.ndarray, "*n 2"], times: Float[np.ndarray, "*n"]
     ) -> Float[np.ndarray, "*n 2"]:
         """Texture points under frame positions at their times: the exact inverse of `project`."""
+        matrices, index = self._at(times)
+        flat = _apply(np.linalg.inv(matrices), index, points)
+        return np.stack(self.displace(flat[..., 0], flat[..., 1], times), axis=-1)
+
+    def _at(self, times: Float[np.ndarray, "*n"]) -> tuple[np.ndarray, np.ndarray]:
+        """Homographies [k, 3, 3] of the different times, and the place of each time in them."""
         unique, index = np.unique(times, return_inverse=True)
-        inverse = np.linalg.inv(self.matrices(unique))
-        flat = _apply(inverse[index.reshape(times.shape)], points)
-        if self.ripple is None:
-            return flat
-        return np.stack(self.ripple.displace(flat[..., 0], flat[..., 1], times), axis=-1)
+        key = unique.tobytes()
+        if key not in self._known:
+            self._known[key] = self.matrices(unique)
+        return self._known[key], index.reshape(times.shape)
 
     def coverage(self, texture: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n"]:
         """Alpha in [0, 1] at texture points; a background covers everything."""
@@ -125,8 +104,8 @@ class Layer:
         return top * (1 - fy) + bottom * fy
 
 
-def _apply(matrices: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _apply(matrices: np.ndarray, index: np.ndarray, points: np.ndarray) -> np.ndarray:
+    chosen = matrices[index]
     x, y = points[..., 0], points[..., 1]
-    rows = matrices[..., :, 0] * x[..., None] + matrices[..., :, 1] * y[..., None]
-    rows = rows + matrices[..., :, 2]
+    rows = chosen[..., :, 0] * x[..., None] + chosen[..., :, 1] * y[..., None] + chosen[..., :, 2]
     return rows[..., :2] / np.maximum(rows[..., 2:], _MIN_DEPTH)

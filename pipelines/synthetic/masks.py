@@ -30,6 +30,56 @@ def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray
     return mask
 
 
+def thin_mask(rng: np.random.Generator, height: int, width: int, thickness: float) -> np.ndarray:
+    """uint8 alpha [height, width]: poles, hanging wires or branches, `thickness` pixels wide."""
+    canvas = np.zeros((height * _FACTOR, width * _FACTOR), np.uint8)
+    kind = rng.random()
+    if kind < 0.35:
+        for _ in range(int(rng.integers(1, 4))):
+            start = np.array([rng.uniform(-0.9, 0.9), -1])
+            _stroke(canvas, np.stack([start, start * [1, -1] + [rng.normal(0, 0.2), 0]]), thickness)
+    elif kind < 0.65:
+        along = np.linspace(-1, 1, 24)
+        for _ in range(int(rng.integers(1, 5))):
+            ends, sag = rng.uniform(-0.9, 0.9, 2), rng.uniform(0, 0.4)
+            height_along = ends[0] + (ends[1] - ends[0]) * (along + 1) / 2 + sag * (1 - along**2)
+            _stroke(canvas, np.stack([along, np.clip(height_along, -1, 1)], axis=1), thickness)
+    else:
+        for _ in range(int(rng.integers(1, 3))):
+            root = np.array([rng.uniform(-0.5, 0.5), 1.0])
+            _branch(rng, canvas, root, -np.pi / 2 + rng.normal(0, 0.2), 0.9, thickness * 1.5)
+    mask = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+    mask[[0, -1]] = 0
+    mask[:, [0, -1]] = 0
+    return mask
+
+
+def _branch(
+    rng: np.random.Generator,
+    canvas: np.ndarray,
+    root: np.ndarray,
+    angle: float,
+    length: float,
+    thickness: float,
+) -> None:
+    """A crooked branch with smaller ones, until they are short."""
+    steps = angle + np.cumsum(rng.normal(0, 0.18, 6))
+    points = root + length / 6 * np.cumsum(np.stack([np.cos(steps), np.sin(steps)], 1), axis=0)
+    points = np.clip(np.concatenate([root[None], points]), -1, 1)
+    _stroke(canvas, points, thickness)
+    if length < 0.25:
+        return
+    for place in rng.integers(2, 7, int(rng.integers(2, 4))):
+        turn = rng.uniform(0.4, 1.0) * rng.choice([-1, 1])
+        part = rng.uniform(0.4, 0.65)
+        _branch(rng, canvas, points[place], steps[place - 1] + turn, part * length, 0.7 * thickness)
+
+
+def _stroke(canvas: np.ndarray, line: np.ndarray, thickness: float) -> None:
+    points = np.round((0.5 + 0.5 * line) * canvas.shape[::-1]).astype(np.int32)
+    cv2.polylines(canvas, [points], False, 255, max(1, round(thickness * _FACTOR)))
+
+
 def _fill(canvas: np.ndarray, outline: np.ndarray, value: int) -> None:
     """Fill a polygon given in units of half the canvas, from its centre."""
     points = (0.5 + 0.47 * outline) * canvas.shape[::-1]

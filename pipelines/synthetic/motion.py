@@ -8,7 +8,7 @@ import numpy as np
 
 from pipelines.synthetic.config import SyntheticConfig
 
-_MAX_TILT = 0.35
+_MAX_TILT = 0.45
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Path:
         """[n] times in frames -> [n, D]."""
         tau = (times - self.middle)[:, None]
         value = self.offset + self.speed * tau + 0.5 * self.acceleration * tau**2
-        for amplitude, frequency, phase in self.waves:
-            value = value + amplitude * np.sin(frequency * tau + phase)
-        return value
+        amplitude, frequency, phase = self.waves.transpose(1, 0, 2)
+        swings = amplitude * np.sin(frequency * tau[:, None] + phase)
+        return value + swings.sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -60,32 +60,37 @@ class Motion:
         return shift @ tilt @ turn
 
 
+def at_rest(
+    offset: tuple[float, float] = (0.0, 0.0), scale: float = 1.0, angle: float = 0.0
+) -> Motion:
+    """No motion: the plane stands at `offset`, with `scale` and `angle`."""
+    return Motion(*(_rest(value) for value in _start(offset, scale, angle)))
+
+
+def random_speed(rng: np.random.Generator, config: SyntheticConfig) -> float:
+    """Short sides per frame."""
+    speed = config.median_speed * np.exp(config.speed_spread * rng.standard_normal())
+    return float(min(speed, config.max_speed) / 256)
+
+
 def random_motion(
     rng: np.random.Generator,
     config: SyntheticConfig,
     *,
-    static: bool,
+    middle: float | None = None,
     offset: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
     angle: float = 0.0,
 ) -> Motion:
-    """A motion that passes `offset`, `scale` and `angle` about the middle of the clip."""
-    middle = (config.num_frames - 1) * rng.uniform(0.2, 0.8)
-    start = (np.array(offset), np.array([np.log(scale)]), np.array([angle]), np.zeros(2))
-    if static:
-        return Motion(*(_rest(value, middle) for value in start))
-
-    speed = (
-        min(
-            config.median_speed * np.exp(config.speed_spread * rng.standard_normal()),
-            config.max_speed,
-        )
-        / 256
-    )
+    """A motion that passes `offset`, `scale` and `angle` at the time `middle`, or nearly."""
+    if middle is None:
+        middle = (config.num_frames - 1) * rng.uniform(0.2, 0.8)
+    start = _start(offset, scale, angle)
+    speed = random_speed(rng, config)
     slow = 24 / max(config.num_frames, 24)  # long clips must not zoom or tilt out of range
-    zoom = slow * 0.014 * rng.standard_normal() * (rng.random() < 0.6)
-    turn = slow * 0.025 * rng.standard_normal() * (rng.random() < 0.6)
-    tilt = slow * 0.012 * rng.standard_normal(2) * (rng.random() < config.perspective)
+    zoom = slow * 0.02 * rng.standard_normal() * (rng.random() < 0.7)
+    turn = slow * 0.035 * rng.standard_normal() * (rng.random() < 0.7)
+    tilt = slow * 0.02 * rng.standard_normal(2) * (rng.random() < config.perspective)
     return Motion(
         _travel(rng, start[0], speed, middle, config),
         _drift(rng, start[1], np.array([zoom]), middle, config),
@@ -94,9 +99,15 @@ def random_motion(
     )
 
 
-def _rest(offset: np.ndarray, middle: float) -> Path:
+def _start(
+    offset: tuple[float, float], scale: float, angle: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    return np.array(offset), np.array([np.log(scale)]), np.array([angle]), np.zeros(2)
+
+
+def _rest(offset: np.ndarray) -> Path:
     zero = np.zeros_like(offset)
-    return Path(offset, zero, zero, np.zeros((0, 3, len(offset))), middle)
+    return Path(offset, zero, zero, np.zeros((0, 3, len(offset))), 0.0)
 
 
 def _travel(
@@ -107,7 +118,7 @@ def _travel(
     config: SyntheticConfig,
 ) -> Path:
     """Share the speed between straight travel, a swing and shaking."""
-    share = rng.dirichlet([2.5, 1.0, 0.35])
+    share = rng.dirichlet([2.5, 1.5, 0.4])
     direction = rng.uniform(0, 2 * np.pi)
     velocity = share[0] * speed * np.array([np.cos(direction), np.sin(direction)])
     half = max(config.num_frames / 2, 1)

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from pipelines.render import Panel, draw_tracks, draw_trails
+from pipelines.render import contact_sheet as lay_out
 from pipelines.synthetic.clip import SyntheticClip
 
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
 
-def contact_sheet(clips: Sequence[SyntheticClip], columns: int = 6, zoom: int = 1) -> np.ndarray:
-    """uint8 RGB image: one row of `columns` evenly spaced frames per clip, all of one size.
 
-    A filled dot is a visible point, a ring a hidden one; colours follow the points.
+def contact_sheet(
+    clips: Sequence[SyntheticClip], names: Sequence[str] = (), columns: int = 5, title: str = ""
+) -> UInt8[np.ndarray, "h w 3"]:
+    """One row per clip: `columns` evenly spaced frames with tracks, and all trails in one picture.
+
+    Filled points are visible, hollow ones hidden; tails show where they were in the last frames.
+    `names` go below the first frames.
     """
-    return np.concatenate([_row(clip, columns, zoom) for clip in clips])
+    rows = [_row(clip, columns) for clip in clips]
+    for row, name in zip(rows, names, strict=False):
+        row[0] = Panel(row[0].image, name)
+    return lay_out(rows, title=title)
 
 
-def _row(clip: SyntheticClip, columns: int, zoom: int) -> np.ndarray:
-    count = len(clip.queries)
-    colours = [
-        tuple(int(255 * part) for part in colorsys.hsv_to_rgb(n / count, 0.9, 1.0))
-        for n in range(count)
-    ]
-    frames = []
-    for t in np.linspace(0, len(clip.video) - 1, columns).round().astype(int):
-        height, width = clip.video.shape[1:3]
-        frame = cv2.resize(
-            clip.video[t], (width * zoom, height * zoom), interpolation=cv2.INTER_NEAREST
-        )
-        for n in range(count):
-            x, y = clip.tracks[n, t] * zoom - 0.5
-            if not (-1e4 < x < 1e4 and -1e4 < y < 1e4):
-                continue
-            hidden = bool(clip.occluded[n, t])
-            place = (round(float(x) * 16), round(float(y) * 16))  # in 1/16 pixels
-            cv2.circle(
-                frame, place, 2 * zoom * 16, colours[n], 1 if hidden else -1, cv2.LINE_AA, shift=4
-            )
-        frames.append(frame)
-    return np.concatenate(frames, axis=1)
+def save_truth(path: str | Path, clip: SyntheticClip) -> None:
+    """Write an .npz file of the kind that `tapirus eval tracker` reads (docs/evaluation.md)."""
+    np.savez_compressed(
+        path,
+        points_xy=clip.tracks - np.float32(0.5),  # such files count pixel centres at integers
+        visible=~clip.occluded,
+        query_frame=clip.queries[:, 0].astype(np.int64),
+    )
+
+
+def _row(clip: SyntheticClip, columns: int) -> list[Panel]:
+    starts, visible = clip.queries[:, :0:-1], ~clip.occluded
+    moments = np.linspace(0, len(clip.video) - 1, columns).round().astype(int).tolist()
+    frames = draw_tracks(
+        clip.video, clip.tracks, visible, tail=5, scale=1.0, starts=starts, frames=moments
+    )
+    trails = draw_trails(clip.video, clip.tracks, visible, scale=1.0, starts=starts)
+    return [*(Panel(frame) for frame in frames), Panel(trails)]

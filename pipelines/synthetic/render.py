@@ -45,9 +45,9 @@ def _draw(
     """The layer alone in a rectangle of the frame; channels as in its texture."""
     left, top, right, bottom = region
     border = cv2.BORDER_REFLECT if layer.background else cv2.BORDER_CONSTANT
-    texture = _pick_level(layer, matrix)
+    texture = layer.levels[mip_level(layer, matrix)]
     enlarge = np.array(layer.size) / texture.shape[1::-1]
-    if layer.ripple is None:
+    if not layer.deformations:
         to_texture = np.diag([*enlarge, 1.0])
         shift = np.array([[1, 0, -left], [0, 1, -top], [0, 0, 1.0]])
         return cv2.warpPerspective(
@@ -57,7 +57,7 @@ def _draw(
             flags=cv2.INTER_LINEAR,
             borderMode=border,
         )
-    x, y = layer.ripple.displace(*_flat_points(np.linalg.inv(matrix), region), float(time))
+    x, y = layer.displace(*_flat_points(np.linalg.inv(matrix), region), float(time))
     x, y = x / float(enlarge[0]) - 0.5, y / float(enlarge[1]) - 0.5
     return cv2.remap(texture, x, y, cv2.INTER_LINEAR, borderMode=border)
 
@@ -78,24 +78,28 @@ def _flat_points(
 
 def _lay_over(below: UInt8[np.ndarray, "h w 3"], drawn: UInt8[np.ndarray, "h w 4"]) -> None:
     """Blend premultiplied RGBA over a part of the frame, in place."""
-    rest = 255 - cv2.merge([drawn[..., 3]] * 3)
-    cv2.add(cv2.multiply(below, rest, scale=1 / 255), drawn[..., :3], dst=below)
+    # Whole arrays throughout: OpenCV copies slices of channels, which takes most of the time.
+    rest = cv2.bitwise_not(cv2.extractChannel(drawn, 3))
+    shone_through = cv2.multiply(below, cv2.merge([rest, rest, rest]), scale=1 / 255)
+    cv2.add(shone_through, cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), dst=below)
 
 
-def _pick_level(layer: Layer, matrix: Float[np.ndarray, "3 3"]) -> UInt8[np.ndarray, "h w c"]:
+def mip_level(layer: Layer, matrix: Float[np.ndarray, "3 3"]) -> int:
     """The mip level closest to the size at which the middle of the layer is drawn."""
     width, height = layer.size
     # The area of a plane's small patch grows by det(matrix) / depth^3.
     depth = float(matrix[2] @ (width / 2, height / 2, 1.0))
     area = abs(np.linalg.det(matrix)) / max(depth, 1e-3) ** 3
     level = round(-0.5 * math.log2(max(area, 1e-6)))
-    return layer.levels[min(max(level, 0), len(layer.levels) - 1)]
+    return min(max(level, 0), len(layer.levels) - 1)
 
 
 def _bounds(layer: Layer, matrix: Float[np.ndarray, "3 3"]) -> _Region:
     """Rectangle of the frame that the layer can touch; empty if it is out of sight."""
     frame_width, frame_height = layer.frame_size
-    margin = np.ones(2) if layer.ripple is None else np.abs(layer.ripple.amplitude) + 1
+    margin = np.ones(2)
+    for deformation in layer.deformations:
+        margin = margin + deformation.reach(*layer.size)
     (x0, y0), (x1, y1) = -margin, margin + layer.size
     corners = np.array([[x0, y0, 1], [x1, y0, 1], [x1, y1, 1], [x0, y1, 1]]) @ matrix.T
     if corners[:, 2].min() < 0.05:  # partly behind the camera: no bound

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
+from pipelines.synthetic.camera import Camera, DrawnCamera, random_camera, still_camera
 from pipelines.synthetic.config import SyntheticConfig
-from pipelines.synthetic.layer import Layer, Ripple
-from pipelines.synthetic.masks import random_mask
-from pipelines.synthetic.motion import Motion, random_motion
+from pipelines.synthetic.deform import Deformation, random_bend, random_ripple
+from pipelines.synthetic.layer import Layer
+from pipelines.synthetic.motion import Path, at_rest, random_motion
+from pipelines.synthetic.sprites import (
+    cut_out,
+    faded,
+    mip_levels,
+    photo_texture,
+    premultiplied,
+    thin_structure,
+)
 from pipelines.synthetic.textures import TextureBank
 
 if TYPE_CHECKING:
@@ -57,14 +65,22 @@ class Scene:
 
 def random_scene(rng: np.random.Generator, config: SyntheticConfig, textures: TextureBank) -> Scene:
     """Draw a background, foreground layers, their motions and the camera's."""
-    camera = random_motion(rng, config, static=rng.random() < config.static_camera)
-    layers = [_background(rng, config, textures, camera)]
+    drawn = random_camera(rng, config)
+    layers = [_background(rng, config, textures, drawn)]
     count = int(rng.integers(config.min_layers, config.max_layers + 1))
-    rgba = _cut_out(rng, textures)
-    for _ in range(count):
-        layers.append(_foreground(rng, config, rgba, camera))
+    followed = -1
+    if drawn.kind != "static" and rng.random() < config.followed:
+        followed = int(rng.integers(max(count, 1)))
+    look = _random_look(rng, config, textures)
+    for index in range(count):
+        camera = still_camera() if index == followed else drawn.camera
+        body = layers[-1]
+        if index and body.joint is None and not body.deformations and rng.random() < config.limb:
+            layers.append(_limb(rng, config, look, body))
+        else:
+            layers.append(_foreground(rng, config, look, camera))
         if rng.random() >= config.twin:
-            rgba = _cut_out(rng, textures)
+            look = _random_look(rng, config, textures)
     swap = None
     if count >= 2 and rng.random() < config.reorder:
         below = int(rng.integers(1, count))
@@ -73,98 +89,119 @@ def random_scene(rng: np.random.Generator, config: SyntheticConfig, textures: Te
     return Scene(tuple(layers), swap, swap_time)
 
 
+@dataclass(frozen=True)
+class _Look:
+    """A foreground layer's picture, and how large to draw it."""
+
+    rgba: np.ndarray
+    extent: float  # longer side in the frame, in short sides of the frame
+
+
+def _random_look(rng: np.random.Generator, config: SyntheticConfig, textures: TextureBank) -> _Look:
+    if rng.random() < config.thin:
+        extent = rng.uniform(0.6, 1.4)
+        width = np.exp(rng.uniform(np.log(1.0), np.log(6.0))) / 256
+        return _Look(thin_structure(rng, textures, width / extent), extent)
+    rgba = cut_out(rng, textures)
+    if rng.random() < config.plain:
+        rgba = faded(rng, rgba)
+    extent = np.exp(rng.uniform(np.log(0.25), np.log(1.4)))
+    # Not blurred by enlarging it too much.
+    return _Look(rgba, min(extent, max(rgba.shape[:2]) * 2 / 256))
+
+
 def _background(
-    rng: np.random.Generator, config: SyntheticConfig, textures: TextureBank, camera: Motion
+    rng: np.random.Generator, config: SyntheticConfig, textures: TextureBank, drawn: DrawnCamera
 ) -> Layer:
-    photo = textures.photos[int(rng.integers(len(textures.photos)))]
-    photo = photo[:, ::-1] if rng.random() < 0.5 else photo
+    photo = photo_texture(rng, textures)
+    if rng.random() < 0.6 * config.plain:
+        photo = faded(rng, photo)
     unit = min(config.height, config.width)
     cover = max(config.height / photo.shape[0], config.width / photo.shape[1])
-    scale = cover * rng.uniform(1.0, 1.6)
+    # A panning camera needs more of it than fits into the frame.
+    scale = cover * rng.uniform(1.0, 1.6) * (1 + 0.5 * drawn.reach)
     angle = rng.normal(0, 0.1) * (rng.random() < 0.5)
     slack = [
         max(scale * photo.shape[1] - config.width, 0) / 2 / unit,
         max(scale * photo.shape[0] - config.height, 0) / 2 / unit,
     ]
+    if drawn.reach:
+        slack = [0.2 * part for part in slack]
     offset = (rng.uniform(-slack[0], slack[0]), rng.uniform(-slack[1], slack[1]))
-    motion = random_motion(rng, config, static=True, offset=offset, scale=scale, angle=angle)
-    levels = _mip_levels(photo)
-    return Layer(levels, motion, camera, 1.0, (config.width, config.height), background=True)
+    motion = at_rest(offset, scale, angle)
+    size = (config.width, config.height)
+    return Layer(mip_levels(photo), motion, drawn.camera, 1.0, size, background=True)
 
 
 def _foreground(
-    rng: np.random.Generator, config: SyntheticConfig, rgba: np.ndarray, camera: Motion
+    rng: np.random.Generator, config: SyntheticConfig, look: _Look, camera: Camera
 ) -> Layer:
-    rgba = rgba[:, ::-1] if rng.random() < 0.5 else rgba
+    levels, scale = _levels(rng, config, look)
     unit = min(config.height, config.width)
-    extent = np.exp(rng.uniform(np.log(0.2), np.log(1.1))) * unit  # longer side in the frame
-    extent = min(extent, max(rgba.shape[:2]) * 2 * unit / 256)  # not blurred by enlarging
-    levels = _mip_levels(_premultiply(rgba))
+    place = rng.uniform(-0.55, 0.55, 2) * (config.width, config.height) / unit
+    angle = rng.normal(0, 0.15) if rng.random() < 0.5 else rng.uniform(-np.pi, np.pi)
+    parallax = np.exp(rng.uniform(np.log(0.8), np.log(2.0)))
+    # The place in the frame at one moment, wherever the camera looks then.
+    middle = (config.num_frames - 1) * rng.uniform(0.1, 0.9)
+    view = np.linalg.inv(camera.matrices(np.array([middle]), parallax)[0])
+    x, y, depth = (view @ [*place, 1]).tolist()
+    offset = (x / max(depth, 0.2), y / max(depth, 0.2))
+    motion = at_rest(offset, scale, angle)
+    if rng.random() >= config.static_layer:
+        motion = random_motion(rng, config, middle=middle, offset=offset, scale=scale, angle=angle)
+    return Layer(
+        levels,
+        motion,
+        camera,
+        parallax,
+        (config.width, config.height),
+        deformations=_deformations(rng, config, levels[0]),
+    )
+
+
+def _limb(rng: np.random.Generator, config: SyntheticConfig, look: _Look, body: Layer) -> Layer:
+    """A layer that hangs on another one by a joint, and swings about it."""
+    levels, scale = _levels(rng, config, look)
+    width, height = body.size
+    unit = min(config.height, config.width)
+    place = rng.uniform(-0.25, 0.25, 2) * (width, height) / unit
+    within = float(np.exp(body.motion.log_scale.offset[0]))
+    rate = 2 * np.pi * np.exp(rng.uniform(np.log(0.02), np.log(0.1)))
+    swing = np.array([[rng.uniform(0.2, 0.9)], [rate], [rng.uniform(0, 2 * np.pi)]])
+    zero = np.zeros(1)
+    rest = at_rest((place[0], place[1]), min(scale / within, 2.0))
+    angle = Path(rng.uniform(-np.pi, np.pi, 1), zero, zero, swing[None], 0.0)
+    return Layer(
+        levels,
+        replace(rest, angle=angle),
+        body.camera,
+        body.parallax,
+        body.frame_size,
+        anchor=(0.5, float(rng.uniform(0.05, 0.25))),
+        joint=body.motion,
+    )
+
+
+def _levels(
+    rng: np.random.Generator, config: SyntheticConfig, look: _Look
+) -> tuple[tuple[np.ndarray, ...], float]:
+    """Mip levels of a look, and the scale at which they have its extent in the frame."""
+    rgba = look.rgba[:, ::-1] if rng.random() < 0.5 else look.rgba
+    extent = look.extent * min(config.height, config.width)
+    levels = mip_levels(premultiplied(rgba))
     # Details too small to be drawn must not decide what is occluded: leave them out.
     unseen = [level for level in levels[1:] if max(level.shape[:2]) > extent]
     levels = levels[len(unseen) :]
-    scale = extent / max(levels[0].shape[:2])
-    offset = (
-        rng.uniform(-0.5, 0.5) * config.width / unit,
-        rng.uniform(-0.5, 0.5) * config.height / unit,
-    )
-    angle = rng.normal(0, 0.15) if rng.random() < 0.5 else rng.uniform(-np.pi, np.pi)
-    motion = random_motion(
-        rng,
-        config,
-        static=rng.random() < config.static_layer,
-        offset=offset,
-        scale=scale,
-        angle=angle,
-    )
-    ripple = _ripple(rng, levels[0].shape) if rng.random() < config.warp else None
-    parallax = rng.uniform(0.8, 1.6)
-    return Layer(levels, motion, camera, parallax, (config.width, config.height), ripple=ripple)
+    return levels, extent / max(levels[0].shape[:2])
 
 
-def _cut_out(rng: np.random.Generator, textures: TextureBank) -> np.ndarray:
-    """RGBA: an object of the bank, or a random shape cut out of a photo."""
-    if textures.objects and rng.random() < 0.5:
-        return np.pad(
-            textures.objects[int(rng.integers(len(textures.objects)))], ((1, 1), (1, 1), (0, 0))
-        )
-    photo = textures.photos[int(rng.integers(len(textures.photos)))]
-    height = int(rng.integers(min(64, photo.shape[0]), photo.shape[0] + 1))
-    width = int(rng.integers(min(64, photo.shape[1]), photo.shape[1] + 1))
-    top = int(rng.integers(photo.shape[0] - height + 1))
-    left = int(rng.integers(photo.shape[1] - width + 1))
-    crop = photo[top : top + height, left : left + width]
-    return np.dstack([crop, random_mask(rng, height, width)])
-
-
-def _ripple(rng: np.random.Generator, shape: tuple[int, ...]) -> Ripple:
-    length = rng.uniform(0.35, 1.2, 2) * max(shape[:2])
-    direction = rng.uniform(0, 2 * np.pi, 2)
-    number = 2 * np.pi / length
-    slope = rng.uniform(0.05, 0.28, 2)
-    return Ripple(
-        _pair(slope / number),
-        _pair(number * np.cos(direction)),
-        _pair(number * np.sin(direction)),
-        _pair(rng.uniform(-0.7, 0.7, 2)),
-        _pair(rng.uniform(0, 2 * np.pi, 2)),
-    )
-
-
-def _pair(values: np.ndarray) -> tuple[float, float]:
-    return float(values[0]), float(values[1])
-
-
-def _premultiply(rgba: np.ndarray) -> np.ndarray:
-    alpha = rgba[..., 3:].astype(np.uint16)
-    colour = (rgba[..., :3] * alpha + 127) // 255
-    return np.concatenate([colour, alpha], axis=-1).astype(np.uint8)
-
-
-def _mip_levels(texture: np.ndarray) -> tuple[np.ndarray, ...]:
-    levels = [np.ascontiguousarray(texture)]
-    while min(levels[-1].shape[:2]) >= 16 and len(levels) < 5:
-        height, width = levels[-1].shape[:2]
-        half = (width // 2, height // 2)
-        levels.append(cv2.resize(levels[-1], half, interpolation=cv2.INTER_AREA))
-    return tuple(levels)
+def _deformations(
+    rng: np.random.Generator, config: SyntheticConfig, texture: np.ndarray
+) -> tuple[Deformation, ...]:
+    height, width = texture.shape[:2]
+    drawn: list[Deformation] = []
+    if rng.random() < config.bend:
+        drawn.append(random_bend(rng, width, height))
+    if rng.random() < config.warp:
+        drawn.append(random_ripple(rng, width, height))
+    return tuple(drawn)

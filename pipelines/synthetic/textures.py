@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from pipelines.synthetic.procedural import procedural_texture
+
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
@@ -49,9 +51,9 @@ class TextureBank:
 
     @classmethod
     def procedural(cls, seed: int = 0, count: int = 24, size: int = 256) -> TextureBank:
-        """Textures made from random numbers: coloured noise of several grain sizes and shapes."""
+        """Textures made from random numbers, of size x size pixels: stone, wood, leaves, walls."""
         rng = np.random.default_rng(seed)
-        photos = [_noise_texture(rng, size) for _ in range(count)]
+        photos = [procedural_texture(rng, size) for _ in range(count)]
         return cls(photos, [f"procedural_{i}" for i in range(count)])
 
     def split(self, validation_fraction: float = 0.1) -> tuple[TextureBank, TextureBank]:
@@ -149,18 +151,3 @@ def _decode(data: np.ndarray, code: int) -> np.ndarray:
     if image is None:
         raise ValueError("a packed texture is damaged; write the texture file again")
     return cv2.cvtColor(image, code)
-
-
-def _noise_texture(rng: np.random.Generator, size: int) -> np.ndarray:
-    image = np.zeros((size, size, 3), np.float32)
-    for cells in (4, 12, 40, 128):
-        grain = rng.standard_normal((cells, cells, 3)).astype(np.float32)
-        amplitude = rng.uniform(10, 50)
-        image += amplitude * cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
-    image = np.clip(image + rng.uniform(70, 180, 3), 0, 255).astype(np.uint8)
-    for _ in range(int(rng.integers(8, 40))):
-        centre = [int(v) for v in rng.integers(0, size, 2)]
-        radius = int(rng.integers(2, size // 8))
-        colour = [int(v) for v in rng.integers(0, 256, 3)]
-        cv2.circle(image, centre, radius, colour, -1 if rng.random() < 0.6 else 2, cv2.LINE_AA)
-    return image

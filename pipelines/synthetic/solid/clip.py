@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
 
 import numpy as np
 
-from pipelines.synthetic.clip import SyntheticClip
+from pipelines.synthetic.clip import SyntheticClip, expose
 from pipelines.synthetic.config import SyntheticConfig
 from pipelines.synthetic.photometric import degrade
 from pipelines.synthetic.solid.config import SolidConfig
@@ -32,7 +32,13 @@ def make_solid_clip(
     """
     scene = random_scene(rng, config, textures, solid or SolidConfig())
     queries, tracks, occluded = sample_tracks(rng, scene, config)
-    video = _expose(rng, scene, tracks, config)
+    once = config.num_frames
+
+    def draw(times: np.ndarray) -> Iterator[np.ndarray]:
+        # The pictures of one blurred frame smooth each other's edges.
+        return draw_frames(scene.view(times), 2 if len(times) <= 2 * once else 1)
+
+    video = expose(rng, draw, tracks, config)
     if config.photometric:
         video = degrade(rng, video, config)
     return SyntheticClip(video, queries, tracks, occluded)
@@ -94,28 +100,3 @@ def _candidates(
     owners = view.scene.owners[seen]
     clear = (owners == owners[0]).all(axis=0) & (points < (config.width, config.height)).all(-1)
     return np.column_stack([points, index, seen[0], owners[0]])[clear]
-
-
-def _expose(
-    rng: np.random.Generator, scene: SolidScene, tracks: np.ndarray, config: SyntheticConfig
-) -> np.ndarray:
-    """The video before light and codec, with motion blur in some clips."""
-    frames = np.arange(config.num_frames, dtype=np.float64)
-    if not config.photometric or rng.random() >= config.motion_blur:
-        return np.stack(list(draw_frames(scene.view(frames))))
-    exposure = rng.uniform(0.3, 0.9)
-    # As many pictures as keep the ghosts of fast points together.
-    steps = np.linalg.norm(np.diff(tracks, axis=1), axis=-1)
-    streak = exposure * float(np.percentile(steps, 75)) if steps.size else 0.0
-    count = int(np.clip(np.ceil(streak / 2), 2, 4))
-    # Symmetric about the frame's time: the blur does not move the tracks.
-    moments = exposure * ((np.arange(count) + 0.5) / count - 0.5)
-    # Several pictures smooth the edges as they are.
-    pictures = draw_frames(scene.view((frames[:, None] + moments).ravel()), 2 if count == 2 else 1)
-    video = np.empty((config.num_frames, config.height, config.width, 3), np.uint8)
-    for frame in video:
-        total = np.full(frame.shape, count // 2, np.uint16)
-        for picture in islice(pictures, count):
-            total += picture
-        frame[:] = total // count
-    return video

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.synthetic import SyntheticConfig, TextureBank, make_clip
-from pipelines.synthetic.preview import contact_sheet
+from pipelines.synthetic import Cameras, SyntheticConfig, TextureBank, make_clip
+from pipelines.synthetic.preview import contact_sheet, save_truth
 
 CONFIG = SyntheticConfig(num_frames=6, height=64, width=96, num_queries=40)
 
@@ -60,7 +61,16 @@ def test_points_outside_the_frame_are_occluded(textures: TextureBank) -> None:
 
 
 def test_a_static_scene_has_standing_tracks_and_equal_frames(textures: TextureBank) -> None:
-    still = replace(CONFIG, static_camera=1, static_layer=1, warp=0, reorder=0, photometric=False)
+    still = replace(
+        CONFIG,
+        cameras=Cameras.only("static"),
+        static_layer=1,
+        warp=0,
+        bend=0,
+        limb=0,
+        reorder=0,
+        photometric=False,
+    )
     clip = make_clip(3, still, textures)
     assert (clip.video == clip.video[0]).all()
     np.testing.assert_allclose(clip.tracks, np.repeat(clip.tracks[:, :1], 6, axis=1), atol=1e-4)
@@ -68,12 +78,20 @@ def test_a_static_scene_has_standing_tracks_and_equal_frames(textures: TextureBa
 
 
 def test_speed_follows_the_setting(textures: TextureBank) -> None:
-    def mean_step(median: float) -> float:
-        config = replace(CONFIG, median_speed=median, perspective=0, warp=0)
-        clips = [make_clip(seed, config, textures) for seed in range(6)]
-        return float(np.mean([np.abs(np.diff(clip.tracks, axis=1)).mean() for clip in clips]))
+    def median_step(median: float) -> float:
+        config = replace(
+            CONFIG,
+            median_speed=median,
+            perspective=0,
+            warp=0,
+            bend=0,
+            limb=0,
+            cameras=Cameras.only("drifting"),
+        )
+        clips = [make_clip(seed, config, textures) for seed in range(10)]
+        return float(np.median([np.abs(np.diff(clip.tracks, axis=1)) for clip in clips]))
 
-    assert mean_step(0.5) < 0.6 * mean_step(6.0)
+    assert median_step(0.5) < 0.6 * median_step(6.0)
 
 
 def test_light_and_noise_change_pixels_but_not_tracks(textures: TextureBank) -> None:
@@ -92,7 +110,7 @@ def test_single_frame_and_background_only(textures: TextureBank) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"num_frames": 0}, {"num_queries": 0}, {"height": 8}, {"min_layers": 9}]
+    "change", [{"num_frames": 0}, {"num_queries": 0}, {"height": 8}, {"min_layers": 10}]
 )
 def test_impossible_settings_are_refused(change: dict[str, int]) -> None:
     with pytest.raises(ValueError):
@@ -101,8 +119,52 @@ def test_impossible_settings_are_refused(change: dict[str, int]) -> None:
 
 def test_contact_sheet_draws_the_tracks(textures: TextureBank) -> None:
     clip = make_clip(0, CONFIG, textures)
-    sheet = contact_sheet([clip, clip], columns=3, zoom=2)
-    assert (sheet.shape, sheet.dtype) == ((2 * 128, 3 * 192, 3), np.uint8)
-    bare = contact_sheet([replace(clip, queries=clip.queries[:0])], columns=3, zoom=2)
-    assert (sheet[:128] != bare).any()
-    np.testing.assert_array_equal(bare[::2, :192:2], clip.video[0])
+    one, two = (contact_sheet([clip] * rows, columns=3) for rows in (1, 2))
+    assert one.dtype == np.uint8
+    assert one.shape[1] >= 4 * 96  # three frames and the trails
+    assert two.shape[0] >= one.shape[0] + 64
+    few = {name: getattr(clip, name)[:1] for name in ("queries", "tracks", "occluded")}
+    bare = replace(clip, **few)
+    assert (one != contact_sheet([bare], columns=3)).mean() > 0.01
+
+
+def test_saved_truth_counts_pixel_centres_at_integers(
+    textures: TextureBank, tmp_path: Path
+) -> None:
+    clip = make_clip(0, CONFIG, textures)
+    save_truth(tmp_path / "clip.npz", clip)
+    with np.load(tmp_path / "clip.npz") as file:
+        np.testing.assert_array_equal(file["points_xy"] + np.float32(0.5), clip.tracks)
+        np.testing.assert_array_equal(file["visible"], ~clip.occluded)
+        np.testing.assert_array_equal(file["query_frame"], clip.queries[:, 0])
+
+
+ON_OFF = [
+    name
+    for name, value in asdict(SyntheticConfig()).items()
+    if isinstance(value, float) and 0 <= value <= 1 and name not in ("speed_spread", "solid")
+]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("name", ON_OFF)
+def test_every_probability_may_be_0_or_1(name: str, value: float, textures: TextureBank) -> None:
+    clip = make_clip(1, replace(CONFIG, num_queries=4, **{name: value}), textures)
+    assert np.isfinite(clip.tracks).all()
+    with pytest.raises(ValueError, match=name):
+        replace(CONFIG, **{name: 1.5})
+
+
+def test_cameras_need_a_weight() -> None:
+    with pytest.raises(ValueError, match="camera weights"):
+        Cameras(0, 0, 0, 0, 0)
+    with pytest.raises(ValueError, match="camera weights"):
+        Cameras(static=-1)
+
+
+def test_thin_layers_are_seen_and_hide_what_is_behind(textures: TextureBank) -> None:
+    config = replace(CONFIG, height=256, width=256, thin=1.0, min_layers=6, warp=0, bend=0)
+    clips = [make_clip(seed, config, textures) for seed in range(3)]
+    inside = [((c.tracks >= 0) & (c.tracks < 256)).all(-1) for c in clips]
+    hidden = [(c.occluded & within).mean() for c, within in zip(clips, inside, strict=True)]
+    assert 0.002 < np.mean(hidden) < 0.2

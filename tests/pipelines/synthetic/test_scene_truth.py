@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import cv2
 import numpy as np
 import pytest
 
-from pipelines.synthetic import SyntheticConfig, TextureBank, make_clip
-from pipelines.synthetic.clip import sample_tracks
-from pipelines.synthetic.layer import Layer, Ripple
+from pipelines.synthetic import Cameras, SyntheticConfig, TextureBank, make_clip
+from pipelines.synthetic.deform import Bend, Ripple
+from pipelines.synthetic.layer import Layer
 from pipelines.synthetic.render import render_frames
 from pipelines.synthetic.scene import Scene, random_scene
+from pipelines.synthetic.truth import sample_tracks
 
 SEEDS = range(8)
 # Half the size of the photos below: the first mip level is drawn, too.
-PLAIN = SyntheticConfig(num_frames=12, height=64, width=80, num_queries=128, photometric=False)
+# Nothing thinner than a pixel, which is drawn but neither seen nor in the way.
+PLAIN = SyntheticConfig(
+    num_frames=12, height=64, width=80, num_queries=128, thin=0, plain=0, photometric=False
+)
 
 
 def position_bank() -> TextureBank:
     """Photos that encode positions: red grows with x, green with y, two levels per pixel."""
     y, x = 2 * np.mgrid[0:128, 0:128].astype(np.uint8)
     return TextureBank([np.dstack([x, y, np.full_like(x, blue)]) for blue in (0, 120, 240)], "abc")
+
+
+@cache
+def procedural_bank() -> TextureBank:
+    return TextureBank.procedural(1, count=6, size=128)
 
 
 def scene_of(seed: int, config: SyntheticConfig, textures: TextureBank) -> Scene:
@@ -75,7 +85,8 @@ def test_every_pixel_shows_the_texture_point_that_the_geometry_puts_there(
     scene = scene_of(seed, PLAIN, position_bank())
     if rippled:
         ripple = Ripple((3.0, 2.0), (0.05, 0.02), (0.03, -0.06), (0.4, -0.3), (1.0, 2.0))
-        scene = Scene((replace(scene.layers[0], ripple=ripple), *scene.layers[1:]))
+        bend = Bend((50.0, 60.0), 0.7, 20.0, 0.1, 0.2, 0.3, 1.0)
+        scene = Scene((replace(scene.layers[0], deformations=(bend, ripple)), *scene.layers[1:]))
     frame = next(render_frames(scene, np.array([3.0])))
     rows, columns = np.mgrid[4 : PLAIN.height - 4, 4 : PLAIN.width - 4].reshape(2, -1)
     points = np.stack([columns, rows], axis=1) + 0.5
@@ -94,7 +105,7 @@ def test_every_pixel_shows_the_texture_point_that_the_geometry_puts_there(
         error = (shown - sample(layer.levels[0], texture[own])[:, :2]) / 2  # texture pixels
         # Soft edges mix layers, hence not every pixel. Half a pixel would show in both lines.
         assert np.percentile(np.abs(error), 95) <= 0.5
-        assert np.abs(np.median(error, axis=0)).max() < 0.1
+        assert np.abs(np.median(error, axis=0)).max() < 0.15
         compared += own.sum()
     assert compared > 1000
 
@@ -117,10 +128,18 @@ def test_tracks_stay_on_the_colour_of_their_query(seed: int) -> None:
     assert np.percentile(errors, 80) <= 3.0
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_occlusion_agrees_with_an_identity_buffer(seed: int) -> None:
-    config = replace(PLAIN, min_layers=5, reorder=1.0, median_speed=12.0)
-    scene = scene_of(seed, config, TextureBank.procedural(1))
+def test_occlusion_agrees_with_an_identity_buffer() -> None:
+    config = replace(
+        PLAIN, min_layers=7, reorder=1.0, median_speed=12.0, cameras=Cameras.only("drifting")
+    )
+    counts = [_compare_occlusion(seed, config) for seed in SEEDS]
+    assert min(compared for compared, _ in counts) > 200
+    assert sum(hidden for _, hidden in counts) > 150
+
+
+def _compare_occlusion(seed: int, config: SyntheticConfig) -> tuple[int, int]:
+    """Numbers of points compared, and of hidden ones among them."""
+    scene = scene_of(seed, config, procedural_bank())
     queries, tracks, occluded = sample_tracks(np.random.default_rng(seed), scene, config)
     identity = draw_identities(scene, np.arange(config.num_frames))
 
@@ -141,13 +160,12 @@ def test_occlusion_agrees_with_an_identity_buffer(seed: int) -> None:
                 assert occluded[n, frame] == (now != owner)
                 compared += 1
                 hidden += now != owner
-    assert compared > 300
-    assert hidden >= 3
+    return compared, hidden
 
 
 def test_layers_swap_their_depth_once() -> None:
     config = replace(PLAIN, min_layers=3, reorder=1.0)
-    scene = scene_of(0, config, TextureBank.procedural(1))
+    scene = scene_of(0, config, procedural_bank())
     orders = [tuple(scene.order(t)) for t in range(config.num_frames)]
     changes = sum(a != b for a, b in pairwise(orders))
     assert changes == 1
@@ -160,21 +178,21 @@ def moving_layers(scene: Scene) -> list[Layer]:
     return [layer for layer in scene.layers if not layer.background]
 
 
-@pytest.mark.parametrize("warp", [0.0, 1.0])
-def test_locate_inverts_project(warp: float) -> None:
+@pytest.mark.parametrize("warp, bend", [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_locate_inverts_project(warp: float, bend: float) -> None:
     rng = np.random.default_rng(0)
     for seed in SEEDS:
-        scene = scene_of(seed, replace(PLAIN, warp=warp), TextureBank.procedural(1, count=3))
+        scene = scene_of(seed, replace(PLAIN, warp=warp, bend=bend, limb=0), procedural_bank())
         for layer in scene.layers:
             texture = rng.uniform(0, 1, (50, 2)) * layer.size
             times = rng.uniform(0, PLAIN.num_frames, 50)
             again = layer.locate(layer.project(texture, times), times)
             assert np.abs(again - texture).max() < 1e-6
-        assert all((layer.ripple is not None) == bool(warp) for layer in moving_layers(scene))
+        assert all(len(layer.deformations) == warp + bend for layer in moving_layers(scene))
 
 
 def test_scenes_scale_with_the_frame() -> None:
-    textures = TextureBank.procedural(1, count=3)
+    textures = procedural_bank()
     for seed in SEEDS:
         small = scene_of(seed, SyntheticConfig(height=128, width=128), textures)
         large = scene_of(seed, SyntheticConfig(height=256, width=256), textures)
@@ -182,7 +200,7 @@ def test_scenes_scale_with_the_frame() -> None:
         for a, b in zip(small.layers, large.layers, strict=True):
             for part in (0.25, 0.5, 0.75):
                 ends = [
-                    replace(layer, ripple=None).project(
+                    replace(layer, deformations=()).project(
                         np.tile(np.array(layer.size) * part, (24, 1)), times
                     )
                     for layer in (a, b)
@@ -196,7 +214,12 @@ def test_opencv_draws_a_known_shift_where_the_convention_says() -> None:
     photo = np.zeros((64, 64, 3), np.uint8)
     photo[20, 30] = 255
     config = SyntheticConfig(
-        num_frames=2, height=64, width=64, min_layers=0, max_layers=0, static_camera=1.0
+        num_frames=2,
+        height=64,
+        width=64,
+        min_layers=0,
+        max_layers=0,
+        cameras=Cameras.only("static"),
     )
     scene = scene_of(0, config, TextureBank([photo], ["dot"]))
     frame = next(render_frames(scene, np.array([0.0])))[..., 0]

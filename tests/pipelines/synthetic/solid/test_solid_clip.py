@@ -219,6 +219,10 @@ bank = TextureBank.procedural(0, count=2, size=64)
 config = SyntheticConfig(num_frames=2, height=32, width=32, num_queries=4)
 for solid in (SolidConfig(falling=0, floating=0), SolidConfig(falling=0, floating=1)):
     make_solid_clip(np.random.default_rng(0), config, bank, solid)
+from dataclasses import replace
+from pipelines.synthetic import make_clip
+for seed in range(4):
+    make_clip(seed, replace(config, solid=1.0, physics=False), bank)
 try:
     make_solid_clip(np.random.default_rng(0), config, bank, SolidConfig(falling=1, floating=0))
 except ImportError as error:
