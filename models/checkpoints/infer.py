@@ -1,7 +1,8 @@
 """Which network a state dict is for, from the shapes of its tensors and a name.
 
 Shapes tell the architecture. They cannot tell a causal network from one that looks both ways,
-nor the temperature of its heat map; those come from the name of the configuration.
+nor the temperature of its heat map; those come from the name of the configuration. Networks with
+a part taken away have no name and are known by the configuration that their file carries.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from models.tapir import CONFIGS, Tapir, TapirConfig
 
 _SCORES = 7 * 7  # cells of one local score map
 _LOGITS = 4  # position, occlusion and uncertainty, before the features
+_COST_VOLUME = "torch_cost_volume_track_mods"
+_MIXER = "torch_pips_mixer"
 
 State = Mapping[str, Tensor]
 
@@ -40,8 +43,8 @@ def config_for(state_dict: State, name: str | None = None) -> TapirConfig:
     if name not in CONFIGS:
         raise CheckpointError(f"unknown tracker {name!r}: choose one of {', '.join(CONFIGS)}")
     config = _fitted(CONFIGS[name], shapes)
-    for key, found in shapes.items():
-        expected = getattr(config, key)
+    for key, expected in architecture_of(config).items():
+        found = shapes[key]
         if found != expected:
             fits = _fits(shapes)
             remedy = f"name it {' or '.join(fits)}" if fits else "use a published file"
@@ -100,26 +103,34 @@ def architecture(state_dict: State) -> dict[str, Any]:
             number += 1
         return number
 
+    initialisation = f"{_COST_VOLUME}.hid1.weight" in state_dict
+    windowed = f"{_MIXER}.blocks.0.time_up.weight" in state_dict
     group_channels = tuple(
         size(f"resnet_torch.block_groups.{group}.blocks.0.conv_0.weight") for group in range(4)
     )
-    mixer_channels = size("torch_pips_mixer.linear.weight")
-    features = group_channels[1] + group_channels[3]
-    maps, rest = divmod(size("torch_pips_mixer.linear.weight", 1) - _LOGITS - features, _SCORES)
-    if rest or maps < 2:
+    mixer_channels = size(f"{_MIXER}.linear.weight")
+    mixer_window = size(f"{_MIXER}.blocks.0.time_up.weight", 1) if windowed else 0
+    up = size(f"{_MIXER}.blocks.0.{'time_up' if windowed else 'mlp1_up'}.weight")
+    features = size(f"{_MIXER}.linear_1.weight") - _LOGITS
+    highres = features != group_channels[3]
+    maps, rest = divmod(size(f"{_MIXER}.linear.weight", 1) - _LOGITS - features, _SCORES)
+    if rest or maps < 1 + highres or features != group_channels[3] + highres * group_channels[1]:
         raise CheckpointError(
             "not a TAPIR state dict: the mixer's input is not logits, features and score maps"
         )
     return {
         "group_channels": group_channels,
         "num_extra_convs": count("extra_convs.blocks.{}.conv.weight"),
-        "cost_channels": tuple(
-            size(f"torch_cost_volume_track_mods.hid{layer}.weight") for layer in (1, 3, 4)
-        ),
-        "pyramid_level": maps - 2,
+        "initialisation": initialisation,
+        "cost_channels": tuple(size(f"{_COST_VOLUME}.hid{layer}.weight") for layer in (1, 3, 4))
+        if initialisation
+        else None,
+        "pyramid_level": maps - 1 - highres,
+        "highres": highres,
         "mixer_channels": mixer_channels,
-        "mixer_blocks": count("torch_pips_mixer.blocks.{}.mlp1_up.weight"),
-        "mixer_expansion": size("torch_pips_mixer.blocks.0.mlp1_up.weight") // mixer_channels,
+        "mixer_blocks": count(f"{_MIXER}.blocks.{{}}.layer_norm_1.weight"),
+        "mixer_window": mixer_window,
+        "mixer_expansion": up // (mixer_window or mixer_channels),
     }
 
 
@@ -128,13 +139,17 @@ def architecture_of(config: TapirConfig) -> dict[str, Any]:
     keys = (
         "group_channels",
         "num_extra_convs",
+        "initialisation",
         "cost_channels",
         "pyramid_level",
+        "highres",
         "mixer_channels",
         "mixer_blocks",
+        "mixer_window",
         "mixer_expansion",
     )
-    return {key: getattr(config, key) for key in keys}
+    values = {key: getattr(config, key) for key in keys}
+    return values if config.initialisation else {**values, "cost_channels": None}
 
 
 def _fitted(config: TapirConfig, shapes: Mapping[str, Any]) -> TapirConfig:

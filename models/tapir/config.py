@@ -9,7 +9,10 @@ from dataclasses import dataclass
 class TapirConfig:
     """Every choice that changes the shape or the arithmetic of the network.
 
-    Defaults are those of the published TAPIR (panning) checkpoint.
+    Defaults are those of the published TAPIR (panning) checkpoint. The last four fields take one
+    of its parts away, as the paper's Tables 4 and 5 do.
+
+    Raises ValueError for a causal network of parts that cannot run frame by frame.
     """
 
     name: str = "tapir"
@@ -34,9 +37,29 @@ class TapirConfig:
     initial_resolution: tuple[int, int] = (256, 256)
     """(height, width) at which tracks are initialised; the unit of refinement updates."""
 
+    initialisation: bool = True
+    """False: tracks begin as their query point on every frame, with undecided logits, and there
+    is no cost volume (Table 5, "No TAP-Net Initialization"; Table 4, "Chain-Free PIPs")."""
+    mixer_window: int = 0
+    """Frames of the fixed windows that an MLP-mixer refines apart from each other, as in PIPs
+    (8; Table 5, "No Depthwise Conv"). 0: convolutions over time, for any length."""
+    uncertainty: bool = True
+    """False: no uncertainty logit; estimates say minus infinity, losses and visibility leave it
+    out (Table 5, "No Uncertainty Estimate")."""
+    highres: bool = True
+    """False: refinement sees no grid at stride 4 (Table 5, "No Higher Res Feature")."""
+
+    def __post_init__(self) -> None:
+        if self.causal and (self.mixer_window or not self.initialisation):
+            raise ValueError(
+                "a causal network needs mixer_window 0 and its initialisation: frame by frame "
+                "there are neither windows nor a query's frame"
+            )
+
     @property
     def highres_channels(self) -> int:
-        return self.group_channels[1]
+        """Channels of the stride-4 part of a query feature."""
+        return self.group_channels[1] if self.highres else 0
 
     @property
     def lowres_channels(self) -> int:
@@ -49,7 +72,7 @@ class TapirConfig:
 
     @property
     def num_score_maps(self) -> int:
-        return 2 + self.pyramid_level
+        return 1 + self.highres + self.pyramid_level
 
 
 TAPIR = TapirConfig()

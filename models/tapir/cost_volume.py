@@ -15,21 +15,21 @@ _WINDOW_RADIUS = 5.0  # cells farther than this from the arg-max do not vote
 
 
 class CostVolumeHead(nn.Module):
-    """From one similarity map per query and frame to a heat map and two logits."""
+    """From one similarity map per query and frame to a heat map and its logits."""
 
-    def __init__(self, channels: tuple[int, int, int]) -> None:
+    def __init__(self, channels: tuple[int, int, int], uncertainty: bool = True) -> None:
         super().__init__()
         heat, occlusion, linear = channels
         self.hid1 = nn.Conv2d(1, heat, 3, padding=1)
         self.hid2 = nn.Conv2d(heat, 1, 3, padding=1)
         self.hid3 = nn.Conv2d(heat, occlusion, 3, stride=2)
         self.hid4 = nn.Linear(occlusion, linear)
-        self.occ_out = nn.Linear(linear, 2)
+        self.occ_out = nn.Linear(linear, 1 + uncertainty)
 
     def forward(
         self, cost: Float[Tensor, "m h w"]
-    ) -> tuple[Float[Tensor, "m h w"], Float[Tensor, "m 2"]]:
-        """Similarities to heat-map logits and (occlusion, uncertainty) logits."""
+    ) -> tuple[Float[Tensor, "m h w"], Float[Tensor, "m logits"]]:
+        """Similarities to heat-map logits and logits: occlusion and, if it has one, uncertainty."""
         hidden = torch.relu_(
             self.hid1(cost.unsqueeze(1).contiguous(memory_format=torch.channels_last))
         )

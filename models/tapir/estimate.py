@@ -20,6 +20,7 @@ class Estimate:
     tracks: Float[Tensor, "b n t 2"]
     occlusion: Float[Tensor, "b n t"]
     uncertainty: Float[Tensor, "b n t"]
+    """Minus infinity, probability zero, from a network that estimates none."""
 
     def scaled(self, x: float, y: float) -> Estimate:
         tracks = self.tracks * self.tracks.new_tensor([x, y])

@@ -23,9 +23,9 @@ class FeatureGrids:
     highres: Float[Tensor, "b t h4 w4 c_high"]
     lowres: Float[Tensor, "b t h8 w8 c_low"]
 
-    def pyramid(self, pooled_levels: int) -> list[Float[Tensor, "b t h w c"]]:
+    def pyramid(self, pooled_levels: int, highres: bool) -> list[Float[Tensor, "b t h w c"]]:
         """The grids that score maps are taken from, finest first."""
-        levels = [self.highres, self.lowres]
+        levels = [self.highres, self.lowres] if highres else [self.lowres]
         for _ in range(pooled_levels):
             grid = levels[-1]
             pooled = F.avg_pool2d(grid.flatten(0, 1).permute(0, 3, 1, 2), 2)

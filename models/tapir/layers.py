@@ -111,7 +111,21 @@ class Pointwise(nn.Linear):
             return F.gelu(out, approximate="tanh") if gelu else out
         image = x.unsqueeze(0).permute(0, 3, 1, 2)  # [1, c, b, t], channels last
         out = _conv(image, self.weight[:, :, None, None], self.bias, 0, 1, gelu)
-        return out[0].permute(1, 2, 0)
+        # Not out[0]: the gradient of a selected image loses its channels-last strides, and what
+        # comes before it runs ten times longer.
+        return out.squeeze(0).permute(1, 2, 0)
+
+
+class ChannelMixer(nn.Module):
+    """Linear to ``expansion`` times the width, GELU, and back."""
+
+    def __init__(self, channels: int, expansion: int) -> None:
+        super().__init__()
+        self.mlp2_up = Pointwise(channels, expansion * channels)
+        self.mlp2_down = Pointwise(expansion * channels, channels)
+
+    def forward(self, x: Float[Tensor, "b t c"]) -> Float[Tensor, "b t c"]:
+        return self.mlp2_down(self.mlp2_up(x, gelu=True))
 
 
 def temporal_conv(

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.tapir.config import TapirConfig
-from models.tapir.layers import Pointwise, ScaleNorm, temporal_conv
+from models.tapir.layers import ChannelMixer, Pointwise, ScaleNorm, temporal_conv
+from models.tapir.windows import WindowBlock, join_windows, split_windows
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -29,18 +30,6 @@ class BlockContext:
 
     first: Float[Tensor, "b 2 c"]
     second: Float[Tensor, "b 2 ce"]
-
-
-class ChannelMixer(nn.Module):
-    """Linear to ``expansion`` times the width, GELU, and back."""
-
-    def __init__(self, channels: int, expansion: int) -> None:
-        super().__init__()
-        self.mlp2_up = Pointwise(channels, expansion * channels)
-        self.mlp2_down = Pointwise(expansion * channels, channels)
-
-    def forward(self, x: Float[Tensor, "b t c"]) -> Float[Tensor, "b t c"]:
-        return self.mlp2_down(self.mlp2_up(x, gelu=True))
 
 
 class MixerBlock(nn.Module):
@@ -110,11 +99,14 @@ class Mixer(nn.Module):
     def __init__(self, config: TapirConfig) -> None:
         super().__init__()
         channels = config.mixer_channels
+        self.window = config.mixer_window
         self.expansion = config.mixer_expansion
         in_channels = 4 + config.feature_channels + 49 * config.num_score_maps
         self.linear = Pointwise(in_channels, channels)
         self.blocks = nn.ModuleList(
-            MixerBlock(channels, config.mixer_expansion, config.causal)
+            WindowBlock(channels, config.mixer_expansion, self.window)
+            if self.window
+            else MixerBlock(channels, config.mixer_expansion, config.causal)
             for _ in range(config.mixer_blocks)
         )
         self.layer_norm = ScaleNorm(channels)
@@ -125,11 +117,16 @@ class Mixer(nn.Module):
         x: Float[Tensor, "b t c_in"],
         contexts: tuple[BlockContext, ...] | None = None,
     ) -> tuple[Float[Tensor, "b t c_out"], tuple[BlockContext, ...] | None]:
+        frames = x.shape[1]
         x = self.linear(x)
+        if self.window:
+            x = split_windows(x, self.window)
         new_contexts = []
         for index, block in enumerate(self.blocks):
             x, context = block(x, None if contexts is None else contexts[index])
             new_contexts.append(context)
+        if self.window:
+            x = join_windows(x, frames)
         out = self.linear_1(self.layer_norm(x))
         return out, None if contexts is None else tuple(new_contexts)
 

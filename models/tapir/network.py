@@ -22,7 +22,7 @@ from models.tapir.features import FeatureGrids, QueryFeatures, Resolution
 from models.tapir.layers import l2_normalize
 from models.tapir.mixer import BlockContext, Mixer
 from models.tapir.resolutions import default_resolutions
-from models.tapir.sampling import local_score_maps, sample_query_features
+from models.tapir.sampling import local_score_maps, sample_query_features, similarities
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -38,7 +38,10 @@ class Tapir(nn.Module):
         super().__init__()
         self.config = config
         self.resnet_torch = ResNet(config.group_channels)
-        self.torch_cost_volume_track_mods = CostVolumeHead(config.cost_channels)
+        if config.initialisation:
+            self.torch_cost_volume_track_mods = CostVolumeHead(
+                config.cost_channels, config.uncertainty
+            )
         self.torch_pips_mixer = Mixer(config)
         if config.num_extra_convs:
             self.extra_convs = ExtraConvs(config.lowres_channels, config.num_extra_convs)
@@ -94,7 +97,8 @@ class Tapir(nn.Module):
         iterates = [Estimate.concatenate(parts) for parts in zip(*chunks, strict=True)]
         iterates = [e.scaled(width / init_w, height / init_h) for e in iterates]
         every = self.config.num_iterations
-        return Estimate.mean(iterates[every::every] or iterates[-1:]), iterates
+        refined = iterates[every::every] if every else []
+        return Estimate.mean(refined or iterates[:1]), iterates
 
     def feature_grids(
         self,
@@ -159,7 +163,8 @@ class Tapir(nn.Module):
         """Initialisation and all refinements, in pixels of the initial resolution.
 
         ``points`` pins each track to its query at the query's frame; None where the query
-        frame is not among the frames of ``grids`` (online tracking).
+        frame is not among the frames of ``grids`` (online tracking), which needs a network with
+        its own initialisation (ValueError).
         """
         iterates, _ = self.estimate_with_contexts(grids, features, points, contexts)
         return iterates
@@ -172,12 +177,17 @@ class Tapir(nn.Module):
         contexts: Contexts | None,
     ) -> tuple[list[Estimate], Contexts | None]:
         """As :meth:`estimate`, with the mixer contexts of a causal network carried along."""
-        initial = self.initialise(grids[0], features.lowres[0], points)
+        if self.config.initialisation:
+            initial = self.initialise(grids[0], features.lowres[0], points)
+        else:
+            initial = self._standing_still(grids[0], points)
         iterates = [initial]
         new_contexts = []
         for level, grid in enumerate(grids[1:], start=1):
-            pyramid = grid.pyramid(self.config.pyramid_level)
-            query = torch.cat([features.highres[level], features.lowres[level]], -1)
+            pyramid = grid.pyramid(self.config.pyramid_level, self.config.highres)
+            query = features.lowres[level]
+            if self.config.highres:
+                query = torch.cat([features.highres[level], query], -1)
             state = query[:, :, None]  # the same feature on every frame, until refined
             current = Estimate(iterates[-1].tracks, initial.occlusion, initial.uncertainty)
             for _ in range(self.config.num_iterations):
@@ -200,8 +210,7 @@ class Tapir(nn.Module):
         """Independent matches on every frame (section 3.1)."""
         batch, frames, height, width, _ = grid.lowres.shape
         num = query.shape[1]
-        cells = grid.lowres.flatten(2, 3).transpose(2, 3)
-        cost = torch.matmul(query[:, None], cells)  # [b, t, n, h * w]
+        cost = similarities(query[:, None], grid.lowres.flatten(2, 3))  # [b, t, n, h * w]
         maps = cost.flatten(0, 2).unflatten(1, (height, width))
         step = self._maps_at_once(height * width)
         positions, logits = [], []
@@ -213,12 +222,24 @@ class Tapir(nn.Module):
         tracks = torch.cat(positions)
         tracks = tracks * tracks.new_tensor([init_w / width, init_h / height])
         tracks = tracks.view(batch, frames, num, 2).transpose(1, 2)
-        logit = torch.cat(logits).view(batch, frames, num, 2).transpose(1, 2)
+        logit = torch.cat(logits).view(batch, frames, num, -1).transpose(1, 2)
         if points is not None:
             times = torch.arange(frames, device=tracks.device, dtype=points.dtype)
             at_query = (points[..., 0:1].round() == times)[..., None]
             tracks = torch.where(at_query, points[:, :, None, [2, 1]].to(tracks.dtype), tracks)
-        return Estimate(tracks, logit[..., 0], logit[..., 1])
+        occlusion = logit[..., 0]
+        return Estimate(
+            tracks, occlusion, logit[..., 1] if self.config.uncertainty else _none(occlusion)
+        )
+
+    def _standing_still(self, grid: FeatureGrids, points: Tensor | None) -> Estimate:
+        """The query point on every frame, with even odds of being hidden or off."""
+        if points is None:
+            raise ValueError(f"{self.config.name} begins at the query points: none were given")
+        frames = grid.lowres.shape[1]
+        tracks = points[:, :, None, [2, 1]].expand(-1, -1, frames, -1).float()
+        even = torch.zeros_like(tracks[..., 0])
+        return Estimate(tracks, even, even if self.config.uncertainty else _none(even))
 
     def _maps_at_once(self, cells: int) -> int:
         if torch.is_grad_enabled() or self.resnet_torch.initial_conv.weight.is_cuda:
@@ -238,13 +259,18 @@ class Tapir(nn.Module):
         split = self.config.highres_channels
         # Positions select where to look; no gradient flows through that choice.
         tracks = current.tracks.detach()
-        parts = [state[..., :split]] + [state[..., split:]] * (len(pyramid) - 1)
+        parts = [state[..., split:]] * len(pyramid)
+        if self.config.highres:
+            parts[0] = state[..., :split]
         scores = [
             local_score_maps(part, grid, self._to_grid(tracks, grid))
             for part, grid in zip(parts, pyramid, strict=True)
         ]
         state = state.expand(*tracks.shape[:3], -1)
-        logits = torch.stack([current.occlusion, current.uncertainty], -1).to(state.dtype)
+        uncertainty = current.uncertainty
+        if not self.config.uncertainty:
+            uncertainty = torch.zeros_like(uncertainty)
+        logits = torch.stack([current.occlusion, uncertainty], -1).to(state.dtype)
         # The published network has two inputs for the position and feeds zeros there.
         inputs = torch.cat([torch.zeros_like(logits), logits, state, *scores], -1)
         out, context = self.torch_pips_mixer(inputs.flatten(0, 1), context)
@@ -255,6 +281,11 @@ class Tapir(nn.Module):
         refined = Estimate(
             tracks + update[..., :2] * scale,
             current.occlusion + update[..., 2],
-            current.uncertainty + update[..., 3],
+            uncertainty + update[..., 3] if self.config.uncertainty else current.uncertainty,
         )
         return refined, state + out[..., 4:], context
+
+
+def _none(logits: Tensor) -> Tensor:
+    """Logits of probability zero."""
+    return torch.full_like(logits, -torch.inf)

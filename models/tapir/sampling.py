@@ -7,7 +7,7 @@ the image to the grid, for square and non-square images alike (docs/coordinates.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -63,8 +63,8 @@ def local_score_maps(
     batch, frames, height, width, channels = grid.shape
     num = features.shape[1]
     queries = features.transpose(1, 2)  # [b, t or 1, n, c]
-    cells = grid.reshape(batch, frames, height * width, channels).transpose(2, 3)
-    scores = torch.matmul(queries, cells)  # [b, t, n, h * w]
+    cells = grid.reshape(batch, frames, height * width, channels)
+    scores = similarities(queries, cells)  # [b, t, n, h * w]
 
     corner = positions.transpose(1, 2) - 0.5  # [b, t, n, 2]
     base = corner.floor()
@@ -86,3 +86,37 @@ def local_score_maps(
     patch = torch.lerp(patch[..., :-1, :], patch[..., 1:, :], fy)
     patch = torch.lerp(patch[..., :-1], patch[..., 1:], fx)
     return patch.flatten(3).view(batch, frames, num, -1).transpose(1, 2)
+
+
+def similarities(
+    queries: Float[Tensor, "b _ n c"], cells: Float[Tensor, "b t m c"]
+) -> Float[Tensor, "b t n m"]:
+    """Dot products of every query with every cell of a frame.
+
+    Queries may be the same on every frame: one frame of them, then.
+    """
+    if torch.is_grad_enabled() and cells.device.type == "cpu":
+        return _TrainedSimilarities.apply(queries.to(cells.dtype), cells)
+    return torch.matmul(queries, cells.transpose(2, 3))
+
+
+class _TrainedSimilarities(torch.autograd.Function):
+    """The product, with gradients laid out as the cells are.
+
+    Those of torch's are laid out channel by channel, and so all that comes before the grid in the
+    backward pass gives up channels-last.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, cells: Tensor) -> Tensor:
+        ctx.save_for_backward(queries, cells)
+        return torch.matmul(queries, cells.transpose(2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        (grad,) = grads
+        queries, cells = ctx.saved_tensors
+        grad_queries = torch.matmul(grad, cells)
+        if queries.shape[1] == 1:  # the same on every frame
+            grad_queries = grad_queries.sum(1, keepdim=True)
+        return grad_queries, torch.matmul(grad.transpose(2, 3), queries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -62,3 +63,41 @@ def test_every_estimate_is_weighted_alike() -> None:
     visible = torch.zeros(1, 1, 1, dtype=torch.bool)
     terms = sequence_loss([first, second], torch.zeros(1, 1, 1, 2), visible, _CONFIG)
     assert [t.position.item() for t in terms] == pytest.approx([2.0, 32.0], abs=1e-5)
+
+
+def test_the_sum_of_all_terms_by_hand() -> None:
+    """Two visible points, 1 px and 7 px off, and a hidden one; weights are not 1."""
+    config = LossConfig(
+        huber_delta=4.0,
+        position_weight=0.5,
+        occlusion_weight=2.0,
+        uncertainty_weight=3.0,
+        uncertainty_threshold=6.0,
+    )
+    estimate = _estimate([1.0, 7.0, 90.0], occlusion=0.5, uncertainty=-1.0)
+    hidden = torch.tensor([[[False, False, True]]])
+    terms = track_loss(estimate, torch.zeros(1, 1, 3, 2), hidden, config)
+
+    def softplus(x: float) -> float:
+        return math.log1p(math.exp(x))
+
+    position = 0.5 * (0.5 + 4.0 * (7.0 - 2.0)) / 3
+    occlusion = 2.0 * (2 * softplus(0.5) + softplus(-0.5)) / 3
+    uncertainty = 3.0 * (softplus(-1.0) + softplus(1.0)) / 3
+    assert terms.total.item() == pytest.approx(position + occlusion + uncertainty, rel=1e-5)
+
+
+def test_a_network_without_uncertainty_has_no_such_term() -> None:
+    estimate = _estimate([1.0, 9.0], occlusion=2.0)
+    alone = dataclasses.replace(estimate, uncertainty=torch.full((1, 1, 2), -torch.inf))
+    alone.tracks.requires_grad_()
+    hidden = torch.tensor([[[False, True]]])
+    with_term = track_loss(estimate, torch.zeros(1, 1, 2, 2), hidden, _CONFIG)
+    without = track_loss(alone, torch.zeros(1, 1, 2, 2), hidden, _CONFIG)
+    assert without.uncertainty.item() == 0.0
+    assert without.position.item() == with_term.position.item()
+    assert without.occlusion.item() == with_term.occlusion.item()
+    without.total.backward()
+    assert alone.tracks.grad is not None
+    # Half the mean over two points: the slope of a parabola at 1; a hidden point pulls nowhere.
+    assert alone.tracks.grad[0, 0, :, 0].tolist() == pytest.approx([0.5, 0.0])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.tapir.cost_volume import soft_argmax
 from models.tapir.layers import InstanceNorm, Pointwise, l2_normalize, temporal_conv
@@ -109,3 +112,29 @@ def test_soft_argmax_averages_neighbours_and_ignores_far_cells() -> None:
 )
 def test_default_resolutions(size: tuple[int, int], expected: list[tuple[int, int]]) -> None:
     assert default_resolutions(size, (256, 256)) == expected
+
+
+class _GeluGradients(TorchDispatchMode):
+    """Notes the strides of what every backward pass of a GELU is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strides: list[list[tuple[int, ...]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.gelu_backward.default:
+            # Where an axis has length 1 its stride says nothing.
+            self.strides.append(
+                [tuple(s for s, n in zip(a.stride(), a.shape, strict=True) if n > 1) for a in args]
+            )
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("block", [MixerBlock(6, 4, False), MixerBlock(6, 4, True)])
+def test_gradients_reach_a_gelu_laid_out_as_its_input(block: MixerBlock) -> None:
+    """Else it runs ten times longer."""
+    x = torch.randn(3, 7, 6, requires_grad=True)
+    with _GeluGradients() as noted:
+        block(x)[0].square().sum().backward()
+    assert len(noted.strides) == 5
+    assert all(gradient == value for gradient, value in noted.strides)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.tapir.sampling import local_score_maps, sample_query_features
+from models.tapir.sampling import local_score_maps, sample_query_features, similarities
 
 
 def _gathered_scores(
@@ -64,3 +64,23 @@ def test_query_features_are_clamped_at_the_border() -> None:
     grid = torch.arange(12.0).view(1, 1, 3, 4, 1)
     points = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 3.0, 4.0]]])
     assert sample_query_features(grid, points).flatten().tolist() == [0.0, 11.0]
+
+
+@pytest.mark.parametrize("per_frame", [False, True])
+def test_gradients_of_similarities(per_frame: bool) -> None:
+    torch.manual_seed(0)
+    queries = torch.randn(2, 3 if per_frame else 1, 4, 5, dtype=torch.float64, requires_grad=True)
+    cells = torch.randn(2, 3, 6, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(similarities, (queries, cells))
+    expected = torch.matmul(queries, cells.transpose(2, 3))
+    torch.testing.assert_close(similarities(queries, cells), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(similarities(queries, cells), expected)
+
+
+def test_gradients_of_score_maps_keep_channels_last() -> None:
+    """Else every layer before the grid is several times slower in the backward pass."""
+    grid = torch.randn(1, 2, 8, 9, 4, requires_grad=True)
+    scores = local_score_maps(torch.randn(1, 3, 1, 4), grid, torch.rand(1, 3, 2, 2) * 8)
+    (gradient,) = torch.autograd.grad(scores.sum(), grid)
+    assert gradient.stride() == grid.stride()
