@@ -66,7 +66,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
     ),
     "Beyond the paper": (
         Row("Full Model", FULL, 84.7),
-        Row("+ Dense Matching Loss", "matching", None),
+        Row("- No Dense Matching Loss", "no-matching", None),
     ),
 }
 NAMES = tuple(dict.fromkeys(row.name for rows in TABLES.values() for row in rows))

@@ -38,7 +38,7 @@ LACKS = {
     "tap-net": {"num_iterations": 0, "uncertainty": False},
     "chain-free-pips": {"mixer_window": 8, "initialisation": False, "uncertainty": False},
     "simple-combination": {"mixer_window": 8, "uncertainty": False},
-    "matching": {},
+    "no-matching": {},
 }
 
 
@@ -58,9 +58,10 @@ def test_every_row_has_its_file() -> None:
 @pytest.mark.parametrize("name", LACKS)
 def test_configurations_differ_in_what_they_lack_alone(name: str) -> None:
     full, config = ablation_config(FULL), ablation_config(name)
-    alike = dataclasses.replace(config, network=full.network, matching_points=0)
+    points = full.matching_points
+    alike = dataclasses.replace(config, network=full.network, matching_points=points)
     assert alike == full
-    assert bool(config.matching_points) == (name == "matching")
+    assert (config.matching_points == 0) == (name == "no-matching")
     expected = dataclasses.replace(
         full.architecture(), name=config.architecture().name, **LACKS[name]
     )
@@ -165,8 +166,8 @@ def test_tables() -> None:
     assert "| 1 iteration | 45.0 |  | 90.0 | 90.0 | 80.1 |" in lines
     assert "TAP-Net |" not in text
     assert sum(line.startswith("**Table") for line in lines) == 3
-    beyond = markdown({FULL: full, "matching": result(1, [0.0, 0.0], [0.5, 0.7])})
-    assert "| + Dense Matching Loss | 60.0 | +15.0 ± 5.0 | 120.0 | 90.0 |  |" in beyond
+    beyond = markdown({FULL: full, "no-matching": result(1, [0.0, 0.0], [0.3, 0.5])})
+    assert "| - No Dense Matching Loss | 40.0 | -5.0 ± 5.0 | 80.0 | 90.0 |  |" in beyond
     assert markdown({}) == ""
 
 
