@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.render import Panel, clip_panels, contact_sheet, draw_tracks
-from pipelines.video import ClipSettings, VideoError, plan_clips, read_clip
+from pipelines.video import ClipSettings, ClipSpec, VideoError, plan_clips, read_clip
 from trajectories import ClipInfo, ClipTracks, Dataset, DatasetError
 
 if TYPE_CHECKING:
@@ -24,21 +24,28 @@ def clip_frames(dataset: Dataset, info: ClipInfo) -> UInt8[np.ndarray, "t h w 3"
     Raises VideoError when the source has gone or is another file than it was, DatasetError when
     the dataset does not say how its clips were cut.
     """
-    settings = _clip_settings(dataset)
     try:
-        plan = plan_clips(info.source, settings)
+        specs = find_clips([info], clip_settings(dataset))
     except VideoError as error:
         reason = f"{error.message}; pictures need the video that was extracted in its place"
         raise VideoError(info.source, error.stage, reason, transient=error.transient) from error
-    for spec in plan.specs:
-        if spec.info == info:
-            return read_clip(spec)
-    raise VideoError(
-        info.source,
-        "plan",
-        f"the clip at {info.start_s:.2f} s is no longer there: the file is not the one that was "
-        "extracted",
-    )
+    if not specs:
+        raise VideoError(
+            info.source,
+            "plan",
+            f"the clip at {info.start_s:.2f} s is no longer there: the file is not the one that "
+            "was extracted",
+        )
+    return read_clip(specs[0])
+
+
+def find_clips(infos: Sequence[ClipInfo], settings: ClipSettings) -> list[ClipSpec]:
+    """How to read clips of one source, those that it still gives: it is planned again as it was.
+
+    Raises VideoError when the source has gone or gives no clip at all.
+    """
+    wanted = set(infos)
+    return [spec for spec in plan_clips(infos[0].source, settings).specs if spec.info in wanted]
 
 
 def overlay(
@@ -87,7 +94,8 @@ def dataset_sheet(dataset: Dataset, *, max_clips: int = 8) -> UInt8[np.ndarray, 
     return contact_sheet(rows, title=f"{len(rows)} of {len(dataset)} clips")
 
 
-def _clip_settings(dataset: Dataset) -> ClipSettings:
+def clip_settings(dataset: Dataset) -> ClipSettings:
+    """How the clips of a dataset were cut. Raises DatasetError where it does not say."""
     try:
         return ClipSettings(**dataset.spec.settings["clip"])
     except (KeyError, TypeError, ValueError) as error:

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from trajectories.errors import DatasetError
 from trajectories.receipts import ShardReceipt, file_name, read_receipts
-from trajectories.records import ClipTracks
+from trajectories.records import ClipInfo, ClipTracks
 from trajectories.schema import CLIPS_PER_ROW_GROUP, SCHEMA_VERSION, SCHEMAS
 from trajectories.storage import Storage, connect, is_temporary
-from trajectories.tables import clip_infos, decode_row
+from trajectories.tables import RowGroup, clip_infos, decode_row
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,10 +97,28 @@ class Dataset:
             )
         shard, row = self._places[matches[0]]
         group, offset = divmod(row, CLIPS_PER_ROW_GROUP)
+        return self.row_group(shard, group)[offset]
+
+    def shard_infos(self, shard: str) -> list[ClipInfo]:
+        """What the clips of a shard are, in the order of its rows; none where all of it failed."""
+        if not self.shards[shard].clips:
+            return []
         with self._parquet("clips", shard) as file:
-            info = clip_infos(file.read().slice(row, 1))[0]
+            return clip_infos(file.read(use_threads=False))
+
+    def row_group(self, shard: str, group: int) -> RowGroup:
+        """Clips `CLIPS_PER_ROW_GROUP` * group and following of a shard, read together.
+
+        For readers that choose their own order. Starts no threads: safe in forked processes.
+        """
+        start = group * CLIPS_PER_ROW_GROUP
         with self._parquet("points", shard) as file:
-            return decode_row(info, file.read_row_group(group), offset)
+            points = file.read_row_group(group, use_threads=False)
+        return RowGroup(self.shard_infos(shard)[start : start + len(points)], points)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The SQL connection stays behind: each process makes its own.
+        return type(self), (self.storage, self.spec, self.shards)
 
     def __iter__(self) -> Iterator[ClipTracks]:
         """Tracks of all clips, by shard, source and time; holds one row group at a time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,20 @@ def decode_row(info: ClipInfo, points: pa.Table, row: int) -> ClipTracks:
         points["visible"][row].as_py(),
         points["uncertainty"][row].as_py(),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class RowGroup:
+    """Neighbouring clips of a shard as they were read; each is decoded when it is asked for."""
+
+    infos: Sequence[ClipInfo]
+    points: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def __getitem__(self, row: int) -> ClipTracks:
+        return decode_row(self.infos[row], self.points, row)
 
 
 def _tracks_table(clip: EncodedClip) -> pa.Table:

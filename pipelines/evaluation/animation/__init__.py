@@ -1,0 +1,1 @@
+"""Figures of the animation models: docs/animation_training.md."""

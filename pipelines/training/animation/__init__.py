@@ -1,0 +1,1 @@
+"""Training of the animation models from datasets: docs/animation_training.md."""
