@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -229,3 +230,25 @@ def test_importing_is_light() -> None:
     )
     output = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert output.strip() == "[]"
+
+
+def test_row_groups_can_be_read_in_any_order(dataset: Dataset) -> None:
+    written = _clips(19, "/v/a.mp4")
+    assert dataset.shard_infos("s0") == [clip.info for clip in written]
+    for group, rows in ((2, range(16, 19)), (0, range(8))):
+        found = dataset.row_group("s0", group)
+        assert len(found) == len(rows)
+        for offset, row in reversed(list(enumerate(rows))):
+            _same(found[offset], written[row])
+
+
+def test_a_dataset_travels_to_other_processes(dataset: Dataset) -> None:
+    before = len(dataset.sql("SELECT clip_id FROM clips").fetchall())  # leaves a connection behind
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert (copy.root, copy.spec, copy.shards) == (dataset.root, dataset.spec, dataset.shards)
+    assert len(copy.sql("SELECT clip_id FROM clips").fetchall()) == before == 22
+
+
+def test_a_shard_of_failures_has_no_clips(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "d", {"s": []}, [FAILURE])
+    assert dataset.shard_infos("s") == []
