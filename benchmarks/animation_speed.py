@@ -63,7 +63,7 @@ def report(
     if args.only not in (None, name):
         return
     dtype = "float32" if model is None else str(model.dtype)[6:]
-    for threads in (1, 2) if args.device == "cpu" else (1,):
+    for threads in args.threads if args.device == "cpu" else (1,):
         torch.set_num_threads(threads)
         for case, work in cases.items():
             wall, cpu = timed(work, args.runs, args.device)
@@ -138,6 +138,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the CPU")
     parser.add_argument("--only", choices=("trajectory", "pixel", "warp"))
     args = parser.parse_args()
     print("model       dtype     threads  what                  GFLOP  wall s   CPU s")

@@ -106,7 +106,8 @@ def cells_of(
     strays = known & ((displacement - filled).norm(dim=1, keepdim=True) > _STRAY)
     present = torch.where((follows > 0) | ~strays, 1.0, 0.0)
     depth = torch.where(follows > 0, depth, (filled - background).norm(dim=1, keepdim=True))
-    return Cells(filled, _gradient(filled), seen, present, depth)
+    smooth = _smoothed(filled)
+    return Cells(smooth, _gradient(smooth), seen, present, depth)
 
 
 def dominant_motion(
@@ -137,19 +138,41 @@ def dominant_motion(
     return fitted.transpose(1, 2).reshape(batch, 2, height, width)
 
 
+def _bonds(displacement: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Differences between neighbours along an axis, and how far each pair is one surface, 0 to 1."""
+    step = displacement.diff(dim=axis)
+    length = step.norm(dim=1, keepdim=True)
+    # Of a picture that is zoomed as a whole all neighbours part: measure against the median.
+    usual = length.flatten(1).median(dim=1).values[:, None, None, None]
+    return step, (-(length / (TEAR + 2 * usual)).pow(4)).exp()
+
+
+def _smoothed(displacement: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 2 h w"]:
+    """Binomial smoothing within surfaces, against the trembling of single tracks.
+
+    Only a cell between two neighbours of its own surface changes: affine motion stays as it is.
+    Two rounds; on real tracks more gain nothing but where nothing moves.
+    """
+    for axis in (3, 2, 3, 2):
+        inner = displacement.shape[axis] - 2
+        if inner < 1:
+            continue
+        step, bond = _bonds(displacement, axis)
+        both = bond.narrow(axis, 0, inner) * bond.narrow(axis, 1, inner)
+        bend = both * step.diff(dim=axis) / 4
+        edge = torch.zeros_like(displacement.narrow(axis, 0, 1))
+        displacement = displacement + torch.cat((edge, bend, edge), axis)
+    return displacement
+
+
 def _gradient(displacement: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 4 h w"]:
     """One- or two-sided differences with the neighbours that lie on the same surface."""
     columns = []
     for axis in (3, 2):
-        size = displacement.shape[axis]
-        if size < 2:
+        if displacement.shape[axis] < 2:
             columns.append(torch.zeros_like(displacement))
             continue
-        step = displacement.diff(dim=axis)
-        length = step.norm(dim=1, keepdim=True)
-        # Of a picture that is zoomed as a whole all neighbours part: measure against the median.
-        usual = length.flatten(1).median(dim=1).values[:, None, None, None]
-        bond = (-(length / (TEAR + 2 * usual)).pow(4)).exp()
+        step, bond = _bonds(displacement, axis)
         edge = torch.zeros_like(bond.narrow(axis, 0, 1))
         bonds = torch.cat((edge, bond), axis) + torch.cat((bond, edge), axis)
         pull = bond * step

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 class TrajectoryLossConfig:
     """Weights of the terms."""
 
-    occluded_weight: float = 0.05
+    occluded_weight: float = 0.2
     """Of the position of a hidden point, whose truth is a guess, next to one that is seen."""
     occlusion_weight: float = 0.5
     smoothness_weight: float = 2.0
     """Of errors that differ between neighbours in space and time, which show as trembling."""
-    snr_gain: float = 64.0
-    snr_cap: float = 16.0
-    """An example with signal-to-noise ratio r weighs 1 + min(gain * r, cap): the errors that are
-    left at little noise are small, and would not be learned beside those at much noise. The gain
-    is about the number of values that share one motion."""
+    snr_gain: float = 1.0
+    snr_cap: float = 1.0
+    """An example with signal-to-noise ratio r weighs 1 + min(gain * r, cap). What the picture says
+    is learned at much noise, where nothing else tells the motion: with a gain of 64 and a cap of 16
+    a tiny model's end points were off by 8 of 12 pixels after 250 steps, without weights by 1.5."""
     drop_image: float = 0.1
     """Share of examples that are denoised without the image, for classifier-free guidance."""
 
