@@ -139,7 +139,7 @@ def dominant_motion(
 
 
 def _bonds(displacement: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Differences between neighbours along an axis, and how far each pair is one surface, 0 to 1."""
+    """Differences of neighbours along an axis, and how far each pair is one surface, 0 to 1."""
     step = displacement.diff(dim=axis)
     length = step.norm(dim=1, keepdim=True)
     # Of a picture that is zoomed as a whole all neighbours part: measure against the median.
