@@ -80,10 +80,10 @@ def diversity(samples: Float[np.ndarray, "k t 2 h w"]) -> float:
     return float(np.mean(pairs))
 
 
-def motion(tracks: Float[np.ndarray, "*k t 2 h w"]) -> float:
-    """Mean distance from where a point started, px: how much moves at all."""
-    start = tracks[..., :1, :, :, :]
-    return float(np.linalg.norm(tracks - start, axis=-3)[..., 1:, :, :].mean())
+def motion(tracks: Float[np.ndarray, "*k t 2 h w"], visible: Bool[np.ndarray, "*k t h w"]) -> float:
+    """Mean distance of visible points from where they started, px: how much moves at all."""
+    distance = np.linalg.norm(tracks - tracks[..., :1, :, :, :], axis=-3)
+    return _masked_mean(distance[..., 1:, :, :], visible[..., 1:, :, :], whole=True).item()
 
 
 def psnr(image: UInt8[np.ndarray, "h w 3"], truth: UInt8[np.ndarray, "h w 3"]) -> float:

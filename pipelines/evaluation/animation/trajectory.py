@@ -36,7 +36,7 @@ class TrajectoryScores:
     diversity: float
     """Mean distance between two samples; NaN for methods with one answer."""
     motion: float
-    """Mean distance from the start."""
+    """Mean distance from the start, of what is predicted visible."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def evaluate_trajectories(
     scale = np.float32(SCORED_SIZE / size)
     for number, clip in enumerate(clips, 1):
         truth = clip.tracks * scale
-        truths.append((jerkiness(truth, clip.visible), motion(truth)))
+        truths.append((jerkiness(truth, clip.visible), motion(truth, clip.visible)))
         for name, method in methods.items():
             guess = method(clip.image, max(counts), number)
             scaled = Prediction(guess.tracks * scale, guess.visible)
@@ -104,7 +104,7 @@ def _score(
         "occlusion_accuracy": occlusion_accuracy(guess.visible, visible),
         "jerkiness": jerkiness(guess.tracks, guess.visible),
         "diversity": diversity(guess.tracks),
-        "motion": motion(guess.tracks),
+        "motion": motion(guess.tracks, guess.visible),
     }
 
 

@@ -108,7 +108,7 @@ def test_smooth_motion_is_followed_to_a_fraction_of_a_pixel() -> None:
 
     result = inverse_map(sway(points())[None], SEEN, (SIZE, SIZE))
     there = sway(result.source[0] * SIZE) - grid_centers(SIZE, SIZE, texture())
-    assert there.norm(dim=0)[result.covered[0, 0] > 0].max() < 0.15
+    assert there.norm(dim=0)[result.covered[0, 0] > 0].max() < 0.25
     assert (result.covered[0, 0, 6:-6, 6:-6] == 1).all()
 
 

@@ -45,11 +45,11 @@ def test_named_networks_lack_nothing(config: TapirConfig) -> None:
 @pytest.mark.parametrize("size", [(64, 64), (64, 128)])
 def test_every_network_tracks_and_learns(changes: dict[str, object], size: tuple[int, int]) -> None:
     network = small_network(**changes)
-    final, iterates = network(clip(9, *size), _QUERIES)
+    final, iterates = network(clip(10, *size), _QUERIES)
     levels = 1 if size == (64, 64) else 2
     assert len(iterates) == 1 + levels * network.config.num_iterations
-    assert final.tracks.shape == (1, 2, 9, 2)
-    truth, hidden = torch.zeros(1, 2, 9, 2), torch.zeros(1, 2, 9, dtype=torch.bool)
+    assert final.tracks.shape == (1, 2, 10, 2)
+    truth, hidden = torch.zeros(1, 2, 10, 2), torch.zeros(1, 2, 10, dtype=torch.bool)
     losses = sequence_loss(iterates, truth, hidden, LossConfig())
     torch.stack([terms.total for terms in losses]).sum().backward()
     gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}

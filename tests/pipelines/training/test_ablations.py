@@ -43,10 +43,10 @@ LACKS = {
 
 
 def small(name: str) -> TrainConfig:
-    """Two steps of one tiny clip; 9 frames are more than a window."""
+    """Two steps of one tiny clip; 10 frames are more than a window."""
     return dataclasses.replace(
         ablation_config(name, steps=2),
-        **{"size": 32, "num_frames": 9, "num_queries": 4, "batch_size": 1},
+        **{"size": 32, "num_frames": 10, "num_queries": 4, "batch_size": 1},
         **{"validation_clips": 1, "warmup_steps": 1},
     )
 

@@ -102,8 +102,11 @@ def test_diversity_is_the_mean_distance_of_pairs() -> None:
 
 
 def test_motion_is_the_distance_from_the_start() -> None:
-    assert motion(moved((3, 4)) + 7) == pytest.approx(10)
-    assert motion(np.stack([still(), moved((3, 4))])) == pytest.approx(5)
+    assert motion(moved((3, 4)) + 7, everywhere()) == pytest.approx(10)
+    both = np.stack([everywhere()] * 2)
+    assert motion(np.stack([still(), moved((3, 4))]), both) == pytest.approx(5)
+    both[1, 3] = False  # the last frame of what moves
+    assert motion(np.stack([still(), moved((3, 4))]), both) == pytest.approx((5 + 10) / 5)
 
 
 def test_end_point_errors() -> None:
