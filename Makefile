@@ -10,6 +10,8 @@ VIDEOS ?= $(wildcard ../shared/data/videos/test)
 demo: $(VENV)/installed
 	rm -rf out/demo
 	$(BIN)/tapirus demo $(VIDEOS) -o out/demo
+	@echo "== animate animate/assets/photo.jpg"
+	$(BIN)/animate animate/assets/photo.jpg -o out/demo/photo.mp4 --sheet out/demo/photo_sheet.png
 
 test: $(VENV)/installed
 	$(BIN)/pytest

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler
 
+from models.animation.solver import fast_solver
 from pipelines.training.animation.config import RunConfig
-from pipelines.training.animation.kinds import Kind, solver
+from pipelines.training.animation.kinds import Kind
 from pipelines.training.animation.run import read_record
 from pipelines.training.settings import settings_from
 
@@ -44,4 +45,4 @@ def load_saved(folder: Path, kind: Kind, device: str = "cpu") -> SavedModel:
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{folder} holds no whole {kind.name} model: {reason}") from error
-    return SavedModel(model.to(device).eval(), solver(scheduler), config, record["step"])
+    return SavedModel(model.to(device).eval(), fast_solver(scheduler), config, record["step"])

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from diffusers import DPMSolverMultistepScheduler
-
 from pipelines.training.animation.config import RunConfig
 from pipelines.training.animation.loader import Example, FramePick
 
@@ -35,11 +33,6 @@ class Kind:
     """An `Objective` around a new model, from the configuration."""
     picture: Picture
     """Samples for some held-out clips, drawn."""
-
-
-def solver(scheduler: Any) -> Any:
-    """DPM-Solver++ with the noise of a scheduler, for sampling in few steps."""
-    return DPMSolverMultistepScheduler.from_config(scheduler.config)
 
 
 def make_model(cls: type[Any], settings: dict[str, Any], **derived: Any) -> Any:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.animation.solver import fast_solver
 from pipelines.training.animation.clips import check_dataset
 from pipelines.training.animation.config import RunConfig
 from pipelines.training.animation.frames import FrameStore
 from pipelines.training.animation.index import ClipIndex, Selection, select_clips
-from pipelines.training.animation.kinds import Kind, solver
+from pipelines.training.animation.kinds import Kind
 from pipelines.training.animation.loader import Batch, ClipReader, batches, stack
 from pipelines.training.animation.recorder import Recorder
 from pipelines.training.animation.trainer import Trainer
@@ -203,7 +204,7 @@ def _recorder(
         folder,
         watch,
         _held_out(kind, config, scored),
-        lambda model: kind.picture(model, solver(trainer.objective.scheduler), examples, config),
+        lambda model: kind.picture(model, fast_solver(trainer.objective.scheduler), examples, config),
         notice,
     )
 
