@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def model_frame(width: int, height: int, settings: AnimationSettings) -> Box:
     """The square in the middle of a photo: within it for "crop", around it for "fit".
 
-    In whole pixels of the photo, which has ``width`` × ``height``. The square of "fit" reaches beyond the photo along its shorter side.
+    In whole pixels of the photo. That of "fit" reaches beyond it along the shorter side.
     """
     inner, outer = min(width, height), max(width, height)
     square = _middle(width, height, inner)
@@ -49,10 +49,11 @@ def model_image(
     Borders beyond the photo repeat its outermost pixels.
     """
     height, width = pixels.shape[:2]
-    x, y, side = int(frame.x), int(frame.y), int(frame.width)
-    part = pixels[max(y, 0) : y + side, max(x, 0) : x + side]
+    x, y = round(frame.x), round(frame.y)
+    right, bottom = round(frame.x + frame.width), round(frame.y + frame.height)
+    part = pixels[max(y, 0) : bottom, max(x, 0) : right]
     picture = torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].float()
-    borders = (max(-x, 0), max(x + side - width, 0), max(-y, 0), max(y + side - height, 0))
+    borders = (max(-x, 0), max(right - width, 0), max(-y, 0), max(bottom - height, 0))
     square = F.pad(picture / 127.5 - 1, borders, mode="replicate")
     image = F.interpolate(
         square, (size, size), mode="bilinear", antialias=True, align_corners=False
@@ -69,12 +70,12 @@ def controls_in_frame(
     a part of it that the models do not see, and for a mask of other proportions.
     """
     width, height = photo_size
-    scale = size / frame.width
+    across, down = size / frame.width, size / frame.height
 
     def place(what: str, x: float, y: float) -> tuple[float, float]:
         if not (0 <= x <= width and 0 <= y <= height):
             raise ValueError(f"{what} ({x:g}, {y:g}), outside the photo of {width}x{height} pixels")
-        inner = (x - frame.x) * scale, (y - frame.y) * scale
+        inner = (x - frame.x) * across, (y - frame.y) * down
         if not (0 <= inner[0] <= size and 0 <= inner[1] <= size):
             raise ValueError(
                 f"{what} ({x:g}, {y:g}), beside the square that the model sees, x {frame.x:g} to "

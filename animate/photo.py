@@ -247,4 +247,5 @@ def _broken(name: str, error: Exception) -> PhotoError:
     if isinstance(error, OSError) and error.errno is not None:
         return PhotoError(f"{name}: cannot be read: {error.strerror}")
     reason = " ".join(str(error).split()) or type(error).__name__
-    return PhotoError(f"{name}: is truncated or damaged ({reason}): copy or download it again")
+    state = "truncated" if "truncated" in reason else f"truncated or damaged ({reason})"
+    return PhotoError(f"{name}: is {state}: copy or download it again")

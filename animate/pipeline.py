@@ -25,6 +25,7 @@ from models.animation.controls import Drag, Pin
 from models.animation.motion_constraints import MotionConstraints
 from models.animation.pixel_model import PixelModel
 from models.animation.pixel_sampling import sample_pixels
+from models.animation.surroundings import Box
 from models.animation.trajectory_model import TrajectoryModel
 from models.animation.trajectory_sampling import sample_trajectories
 from models.tracker import pick_dtype
@@ -195,8 +196,7 @@ class AnimationPipeline(DiffusionPipeline):
         height, width = pixels.shape[:2]
         frame = model_frame(width, height, settings) if motion is None else motion.frame
         controls = controls_in_frame(settings, frame, (width, height), size)
-        scale = frame.width / size
-        corner = torch.tensor([frame.x, frame.y])[:, None, None]
+        scale, corner = _placement(frame, size)
         if motion is not None:
             tracks = (torch.from_numpy(motion.tracks) - corner) / scale
             visible = torch.from_numpy(motion.visible)
@@ -248,9 +248,8 @@ class AnimationPipeline(DiffusionPipeline):
         """The second half of a call: the frames of one motion, one at a time."""
         size = self.trajectory_model.encoding.size
         frame = motion.frame
-        scale = size / frame.width
-        corner = torch.tensor([frame.x, frame.y])[:, None, None]
-        tracks = ((torch.from_numpy(motion.tracks) - corner) * scale).to(self.device)
+        scale, corner = _placement(frame, size)
+        tracks = ((torch.from_numpy(motion.tracks) - corner) / scale).to(self.device)
         visible = torch.from_numpy(motion.visible).to(self.device)
         stride = size / tracks.shape[-1]
         drawn = None
@@ -282,6 +281,12 @@ class AnimationPipeline(DiffusionPipeline):
         if generator is not None:
             return generator
         return [torch.Generator(self.device).manual_seed(seed + k) for k in range(samples)]
+
+
+def _placement(frame: Box, size: int) -> tuple[Tensor, Tensor]:
+    """Photo pixels in a pixel of the model frame, and its corner in the photo: both [2, 1, 1]."""
+    scale = torch.tensor([frame.width / size, frame.height / size])
+    return scale[:, None, None], torch.tensor([float(frame.x), float(frame.y)])[:, None, None]
 
 
 def _as_array(image: Image.Image | np.ndarray) -> UInt8[np.ndarray, "H W 3"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import warnings
 import zlib
 from contextlib import suppress
@@ -131,7 +133,7 @@ def test_it_is_shrunk_and_never_enlarged(
     assert photo.original_size == size
     inner = (slice(2, -2), slice(2, -2))  # beyond the border there is nothing to average with
     np.testing.assert_allclose(
-        photo.pixels[inner].astype(float), plane(*expected)[inner].astype(float), atol=2.5
+        photo.pixels[inner].astype(float), plane(*expected)[inner].astype(float), atol=3.5
     )
 
 
@@ -147,7 +149,7 @@ def test_shrinking_averages(tmp_path: Path) -> None:
     stripes = np.zeros((640, 960, 3), np.uint8)
     stripes[:, ::2] = 255
     pixels = read(save(tmp_path / "stripes.png", stripes), max_side=96)
-    np.testing.assert_allclose(pixels, 127.5, atol=2)
+    np.testing.assert_allclose(pixels[:, 1:-1], 127.5, atol=2)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
@@ -158,7 +160,9 @@ def test_every_mode_of_a_tiff_is_read(tmp_path: Path, mode: str) -> None:
         image = Image.fromarray(np.asarray(image)[..., 0].astype(np.uint16) * 257)
     else:
         image = image.convert("L" if mode in "IF" else "RGB").convert(mode)
-    pixels = read(save(tmp_path / "photo.tif", image))
+    # Pillow cannot read the uncompressed YCbCr that it writes.
+    options = {"compression": "jpeg", "quality": 95} if mode == "YCbCr" else {}
+    pixels = read(save(tmp_path / "photo.tif", image, **options))
     expected = np.asarray(black_and_white.convert("RGB"))
     np.testing.assert_allclose(pixels.astype(int), expected, atol=2)
 
@@ -343,14 +347,26 @@ def test_the_first_frame_is_taken(tmp_path: Path, suffix: str) -> None:
     assert notes(path) == f"the first of 3 {unit} is used"
 
 
-def test_a_panorama_is_read_in_little_memory(tmp_path: Path) -> None:
-    width, height = 20_000, 1_000
+_MEASURED = """
+import resource, sys
+from animate.photo import read_photo
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+photo = read_photo(sys.argv[1], max_side=1024)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(photo.pixels.shape, photo.original_size, photo.pixels[20, 500].tolist(), sep="|")
+print((peak - before) // 1024)
+"""
+
+
+def test_a_panorama_is_read_in_little_more_than_its_pixels(tmp_path: Path) -> None:
     path = tmp_path / "wide.png"
-    Image.new("RGB", (width, height), (10, 200, 90)).save(path, compress_level=1)
-    photo = read_photo(path, max_side=1024)
-    assert photo.pixels.shape == (51, 1024, 3)
-    assert photo.original_size == (width, height)
-    np.testing.assert_array_equal(photo.pixels, np.full((51, 1024, 3), (10, 200, 90)))
+    Image.new("RGBA", (20_000, 1_000), (10, 200, 90, 0)).save(path, compress_level=1)
+    words = [sys.executable, "-c", _MEASURED, str(path)]
+    root = Path(animate.__file__).parents[1]
+    run = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True)
+    seen, mebibytes = run.stdout.splitlines()
+    assert seen == "(51, 1024, 3)|(20000, 1000)|[255, 255, 255]"
+    assert int(mebibytes) < 150  # 76 of them are the decoded pixels
 
 
 def test_strips_join_without_a_seam(tmp_path: Path) -> None:
@@ -387,7 +403,7 @@ def test_a_truncated_photo_is_named_as_such(tmp_path: Path, suffix: str, share: 
     path = save(tmp_path / f"photo{suffix}", noise)
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    assert "is truncated or" in complaint(path) or "TIFF that is truncated" in complaint(path)
+    assert re.match(r"is (a TIFF that is )?truncated", complaint(path))
 
 
 def test_truncation_is_an_error_whatever_the_program_allows(
@@ -396,7 +412,7 @@ def test_truncation_is_an_error_whatever_the_program_allows(
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     path = save(tmp_path / "photo.jpg", np.asarray(Image.effect_noise((96, 64), 60)))
     path.write_bytes(path.read_bytes()[:-800])
-    assert "is truncated or damaged" in complaint(path)
+    assert complaint(path) == "is truncated: copy or download it again"
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 

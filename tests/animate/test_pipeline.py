@@ -178,6 +178,23 @@ def test_given_trajectories_are_followed(pipeline: AnimationPipeline, pixel_step
     np.testing.assert_allclose(output.trajectories[0], motion.tracks, atol=1e-3)
 
 
+def test_a_frame_that_is_no_square_keeps_its_proportions(pipeline: AnimationPipeline) -> None:
+    # A grid over all of the photo: cells of 7.5 x 5 pixels; down by 15 pixels, across by 9.
+    scale = np.array([WIDTH / 64, HEIGHT / 64])[:, None, None]
+    tracks = moved(9 / scale[0, 0, 0], 15 / scale[1, 0, 0])[0].numpy() * scale
+    motion = Motion(
+        tracks=tracks.astype(np.float32),
+        visible=np.ones((FRAMES, GRID, GRID), np.float32),
+        frame=Box(0, 0, WIDTH, HEIGHT),
+        photo_size=(WIDTH, HEIGHT),
+        fps=15.0,
+    )
+    photo = textured(WIDTH, HEIGHT)
+    output = pipeline(photo, motion=motion, pixel_steps=1)
+    last = output.frames[0][-1].astype(int)
+    assert np.abs(last[18:, 12:] - photo[3:-15, 3:-9]).max() <= 2
+
+
 @pytest.mark.parametrize(
     "image",
     [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.float32)],
