@@ -115,9 +115,9 @@ def _values(log: list[Figures], name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _tensorboard(folder: Path, step: int, notice: Callable[[str], None]) -> Any:
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from tensorboardX import SummaryWriter
     except ImportError:
-        notice("tensorboard is not installed: figures go to log.jsonl and curves.png only")
+        notice("tensorboardX is not installed: figures go to log.jsonl and curves.png only")
         return None
     # Lines of steps that a stopped run had done after its last checkpoint are hidden.
     return SummaryWriter(str(folder), purge_step=step + 1)

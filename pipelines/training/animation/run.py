@@ -204,7 +204,9 @@ def _recorder(
         folder,
         watch,
         _held_out(kind, config, scored),
-        lambda model: kind.picture(model, fast_solver(trainer.objective.scheduler), examples, config),
+        lambda model: kind.picture(
+            model, fast_solver(trainer.objective.scheduler), examples, config
+        ),
         notice,
     )
 
