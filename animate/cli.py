@@ -98,6 +98,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="How much the photo counts for the motion; 1: as in training.",
 )
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    default=0.8,
+    show_default=True,
+    help="Lower: calmer and more alike, 0 to 2.",
+)
 @click.option("--model", type=click.Path(), help="Folder of AnimationPipeline.save_pretrained.")
 @click.option(
     "--trajectory-model", type=click.Path(), help="Folder `model` of `tapirus train trajectory`."
@@ -158,7 +165,7 @@ def command(image: str, **words: Any) -> None:
         click.echo(path)
 
 
-_SAME_NAME = ("strength", "loop", "fit", "steps", "pixel_steps", "guidance", "fps")
+_SAME_NAME = ("strength", "loop", "fit", "steps", "pixel_steps", "guidance", "temperature", "fps")
 
 
 def _check_outputs(image: str, output: Path, sheet: str | None, saved: str | None) -> None:

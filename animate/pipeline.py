@@ -219,6 +219,7 @@ class AnimationPipeline(DiffusionPipeline):
                     num_samples=settings.samples,
                     steps=settings.steps,
                     guidance=settings.guidance,
+                    temperature=settings.temperature,
                     controls=controls,
                     generator=self._generators(seed, settings.samples, generator),
                     callback=advance,

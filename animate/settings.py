@@ -44,6 +44,8 @@ class AnimationSettings:
     """Denoising steps of what comes into view; 0: it is filled from around it, without a model."""
     guidance: float = 2.0
     """How much more the photo counts than without guidance, which is 1."""
+    temperature: float = 0.8
+    """How far the motion goes from what is typical; lower is calmer."""
     fps: float = 15.0
     """Frames per second of the video; motions were learned at 15."""
 
@@ -54,6 +56,7 @@ class AnimationSettings:
             ("pixel_steps", 0, 1000),
             ("strength", 0, 4),
             ("guidance", 0, 20),
+            ("temperature", 0, 2),
             ("fps", 1, 60),
         ):
             value = getattr(self, name)

@@ -44,4 +44,4 @@ def pixel_loss(
     noisy = scheduler.add_noise(frames.float(), noise, timesteps)
     found = model(noisy, timesteps, carried.warped, carried.covered, carried.features)
     square = (found - noise[:, 3:6]).square()
-    return (model.loss_weight(timesteps) * square).mean()
+    return (model.loss_weight(timesteps, carried.covered) * square).mean()

@@ -6,6 +6,7 @@ along the trajectories, and features of the first frame warped likewise; it pred
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -43,7 +44,9 @@ class PixelModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
     The warp is a good guess of the frame, and the noise in a noisy frame is what is left of it
     when the guess is taken away, up to the guess's own error. The network supplies that error
     only, scaled to unit variance at every noise level: without any training it answers as if the
-    frame were the warp plus white noise of ``residual_std``.
+    frame were the warp plus white noise, of ``covered_std`` where a surface was carried there and
+    of ``hole_std`` where none was. (On clips of everyday video the warp is off by 0.13 and 0.4,
+    root mean square, and by 0.03 and 0.15 in the median pixel.)
 
     It is convolutional but for one attention layer at the coarsest level: sides may be any
     multiple of ``patch * 2 ** (levels - 1)``, and it may be trained on crops.
@@ -53,7 +56,7 @@ class PixelModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         block_out_channels: of the U-Net's levels, the first at 1 / ``patch`` of the resolution.
         layers_per_block: residual blocks per level on the way down.
         patch: side of the squares of pixels that the U-Net takes as one.
-        residual_std: typical difference of a frame from its warp, in [-1, 1] units.
+        covered_std, hole_std: typical difference of a frame from its warp, in [-1, 1] units.
         num_train_timesteps: of the schedule of noise the model is trained for.
         beta_schedule: as in diffusers' schedulers; samplers must use the same.
     """
@@ -67,12 +70,13 @@ class PixelModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         patch: int = 2,
         norm_num_groups: int = 8,
         attention_head_dim: int = 32,
-        residual_std: float = 0.25,
+        covered_std: float = 0.1,
+        hole_std: float = 0.4,
         num_train_timesteps: int = 1000,
         beta_schedule: str = "squaredcos_cap_v2",
     ) -> None:
         super().__init__()
-        self.patch, self.residual_std = patch, residual_std
+        self.patch, self.covered_std, self.hole_std = patch, covered_std, hole_std
         levels = len(block_out_channels)
         pixels = patch * patch
         self.image_encoder = ImageEncoder(feature_channels, patch, num_blocks=1)
@@ -105,14 +109,21 @@ class PixelModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         signal, noise = self._levels[:, timestep].view(2, -1, 1, 1, 1)
         return signal, noise
 
-    def loss_weight(self, timestep: Int[Tensor, " b"]) -> Float[Tensor, "b 1 1 1"]:
-        """Weight of the squared error of the noise: all noise levels count alike with it.
+    def residual_std(self, covered: Float[Tensor, "b 1 S S"]) -> Float[Tensor, "b 1 S S"]:
+        """How far the warp is expected to be off, by how far it is to be trusted."""
+        low, high = math.log(self.covered_std), math.log(self.hole_std)
+        return torch.exp(high + (low - high) * covered.float().clamp(0, 1))
+
+    def loss_weight(
+        self, timestep: Int[Tensor, " b"], covered: Float[Tensor, "b 1 S S"]
+    ) -> Float[Tensor, "b 1 S S"]:
+        """Weight of the squared error of the noise: all noise levels and pixels count alike.
 
         It turns that error into the error of what the network is asked for, whose variance is 1.
         """
         signal, noise = self.levels(timestep)
-        std = self.residual_std
-        return (signal.square() * std**2 + noise.square()) / (signal.square() * std**2)
+        spread = (signal * self.residual_std(covered)).square()
+        return (spread + noise.square()) / spread
 
     def forward(
         self,
@@ -132,10 +143,10 @@ class PixelModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """
         timestep = torch.as_tensor(timestep, device=noisy.device).long().expand(len(noisy))
         signal, noise = self.levels(timestep)
-        std = self.residual_std
+        std = self.residual_std(covered)
         total = (signal.square() * std**2 + noise.square()).sqrt()
 
-        # Unit variance when the warp is off by residual_std, at any noise level.
+        # Unit variance when the warp is off as expected, at any noise level.
         surprise = (noisy.float() - signal * warped.float().repeat(1, _NOISY, 1, 1)) / total
         seen = torch.cat((surprise, warped.float(), covered.float()), dim=1).to(self.dtype)
         seen = F.pixel_unshuffle(seen, self.patch)

@@ -31,6 +31,7 @@ def sample_trajectories(
     num_samples: int = 1,
     steps: int = 20,
     guidance: float = 2.0,
+    temperature: float = 1.0,
     controls: Controls | None = None,
     generator: torch.Generator | list[torch.Generator] | None = None,
     callback: StepCallback | None = None,
@@ -43,6 +44,8 @@ def sample_trajectories(
         image: in [-1, 1], of the model's size.
         steps: denoising steps.
         guidance: how much more than without the image the image counts; 1 is none.
+        temperature: factor on the noise that sampling starts from; below 1 samples differ less from
+            each other, and move less where the motion cannot be foreseen.
         controls: what the motion must do. It bends the prediction of every step, so that the rest
             of the picture can go along, and once more the result, which meets it.
         generator: of the noise; a list gives each sample its own.
@@ -65,7 +68,7 @@ def sample_trajectories(
     scheduler.set_timesteps(steps, device=device)
     shape = (num_samples, encoding.channels, rows, cols)
     noisy = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
-    noisy = noisy * scheduler.init_noise_sigma
+    noisy = noisy * (scheduler.init_noise_sigma * temperature)
     for step, timestep in enumerate(scheduler.timesteps):
         given = scheduler.scale_model_input(noisy, timestep)
         clean = _guided(model, given, timestep, features, guidance)

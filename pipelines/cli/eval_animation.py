@@ -63,6 +63,13 @@ def _options(command: F) -> F:
 @click.option(
     "--guidance", type=float, default=2.0, show_default=True, help="Weight of the image; 1: plain."
 )
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    default=0.8,
+    show_default=True,
+    help="Of the noise that sampling starts from.",
+)
 @_options
 def trajectory(
     data: str,
@@ -71,6 +78,7 @@ def trajectory(
     clips: int,
     steps: int,
     guidance: float,
+    temperature: float,
     seed: int,
     readers: int,
     device: str,
@@ -100,7 +108,9 @@ def trajectory(
     with progress_bar("learning baselines", "clips") as advance:
         size = (config.num_frames, config.size, config.grid)
         methods: dict[str, Method] = {
-            "model": trajectory_method(saved, steps=steps, guidance=guidance, seed=seed),
+            "model": trajectory_method(
+                saved, steps=steps, guidance=guidance, temperature=temperature, seed=seed
+            ),
             "no motion": no_motion(*size),
             "mean motion": mean_motion(_counted(_seen(training), advance, len(training))),
             "nearest images": NearestImages(
@@ -116,7 +126,7 @@ def trajectory(
             progress=lambda done: advance(done, len(held_out)),
         )
     click.echo("\n".join(trajectory_lines(report)))
-    settings = {"steps": steps, "guidance": guidance}
+    settings = {"steps": steps, "guidance": guidance, "temperature": temperature}
     _write(json_file, data, saved, seed, {**settings, **report.to_json()})
 
 

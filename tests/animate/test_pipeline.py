@@ -213,3 +213,21 @@ def test_settings_out_of_range_are_named(
 ) -> None:
     with pytest.raises(ValueError, match=name):
         pipeline(textured(WIDTH, HEIGHT), **{name: value})
+
+
+def test_at_temperature_zero_all_seeds_are_alike(pipeline: AnimationPipeline) -> None:
+    photo = textured(WIDTH, HEIGHT)
+    first, second = (
+        pipeline(photo, seed=seed, temperature=0, steps=2, pixel_steps=0).trajectories
+        for seed in (1, 2)
+    )
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_the_models_that_come_along_move_a_photo() -> None:
+    pipeline = AnimationPipeline.from_pretrained()
+    pipeline.set_progress_bar_config(disable=True)
+    output = pipeline(textured(64, 64), steps=3, pixel_steps=1)
+    assert output.frames[0].shape == (24, 64, 64, 3)
+    motion = output.trajectories[0] - output.trajectories[0][:1]
+    assert 0.05 < np.abs(motion[-1]).mean() < 32

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _CLIP_SEEDS = 1_000_003  # apart, so that runs with neighbouring seeds share no noise
 
 
-def trajectory_method(saved: SavedModel, *, steps: int, guidance: float, seed: int) -> Method:
+def trajectory_method(
+    saved: SavedModel, *, steps: int, guidance: float, temperature: float, seed: int
+) -> Method:
     """Samples of a trajectory model; clip n of a run always gets the same noise."""
     from pipelines.training.animation.trajectory import sample_numpy
 
@@ -29,6 +31,7 @@ def trajectory_method(saved: SavedModel, *, steps: int, guidance: float, seed: i
             steps=steps,
             seed=seed * _CLIP_SEEDS + number,
             guidance=guidance,
+            temperature=temperature,
         )
         return Prediction(tracks, visible)
 

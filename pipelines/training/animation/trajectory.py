@@ -63,6 +63,7 @@ def sample_numpy(
     steps: int,
     seed: int,
     guidance: float | None = None,
+    temperature: float = 1.0,
 ) -> tuple[Float[np.ndarray, "k t 2 h w"], Bool[np.ndarray, "k t h w"]]:
     """Tracks in pixels of the model frame, and whether each point is seen, as arrays."""
     device = model.device
@@ -74,6 +75,7 @@ def sample_numpy(
         picture,
         num_samples=num_samples,
         steps=steps,
+        temperature=temperature,
         generator=torch.Generator(device).manual_seed(seed),
         **keywords,
     )

@@ -59,9 +59,15 @@ def test_untrained_it_takes_the_frame_for_the_warp_and_white_noise() -> None:
     for timestep in (0, 400, 999):
         found = model(noisy, timestep, warped, covered, features)
         signal, noise = model.levels(torch.tensor([timestep]))
-        std = model.config.residual_std
+        std = model.residual_std(covered)
         wiener = noise / (signal**2 * std**2 + noise**2) * (noisy[:, 3:6] - signal * warped)
         torch.testing.assert_close(found, wiener, atol=1e-4, rtol=1e-4)
+
+
+def test_holes_are_trusted_less_than_what_was_carried_there() -> None:
+    model = small_model(covered_std=0.1, hole_std=0.4)
+    std = model.residual_std(torch.tensor([0.0, 0.5, 1.0]))
+    torch.testing.assert_close(std, torch.tensor([0.4, 0.2, 0.1]))
 
 
 def test_timesteps_may_differ_in_a_batch() -> None:
@@ -90,15 +96,16 @@ def test_weight_makes_noise_levels_count_alike() -> None:
     """With the residual as the model supposes it, untrained, the weighted error is 1 everywhere."""
     model, scheduler = small_model(), pixel_scheduler()
     torch.manual_seed(2)
-    std = model.config.residual_std
+    covered = torch.rand(1, 1, 64, 64)
+    std = model.residual_std(covered)
     for timestep in (20, 300, 700, 980):
         at = torch.tensor([timestep])
         warped = torch.rand(1, 3, 64, 64)
         frame = warped + std * torch.randn(1, 3, 64, 64)
         noise = torch.randn(1, 9, 64, 64)
         noisy = scheduler.add_noise(frame.repeat(1, 3, 1, 1), noise, at)
-        found = model(noisy, at, warped, torch.ones(1, 1, 64, 64), model.encode_image(warped))
-        error = (model.loss_weight(at) * (found - noise[:, 3:6]).square()).mean().detach()
+        found = model(noisy, at, warped, covered, model.encode_image(warped))
+        error = (model.loss_weight(at, covered) * (found - noise[:, 3:6]).square()).mean().detach()
         assert error.item() == pytest.approx(1, rel=0.1)
 
 
@@ -122,13 +129,13 @@ def test_bfloat16_keeps_the_noise_apart_from_the_network() -> None:
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
-    model = small_model(residual_std=0.3)
+    model = small_model(hole_std=0.3)
     torch.nn.init.normal_(model.unet.conv_out.weight, std=0.1)
     model.save_pretrained(tmp_path)
     assert (tmp_path / "config.json").exists()
     assert (tmp_path / "diffusion_pytorch_model.safetensors").exists()
     again = PixelModel.from_pretrained(tmp_path)
-    assert again.config.residual_std == 0.3
+    assert again.config.hole_std == 0.3
     noisy, warped, covered, features = inputs(model, 1, 16)
     torch.testing.assert_close(
         again(noisy, 50, warped, covered, again.encode_image(warped)),
