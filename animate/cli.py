@@ -101,9 +101,16 @@ if TYPE_CHECKING:
 @click.option(
     "--temperature",
     type=click.FloatRange(0, 2),
-    default=0.8,
+    default=1.0,
     show_default=True,
     help="Lower: calmer and more alike, 0 to 2.",
+)
+@click.option(
+    "--max-stretch",
+    type=click.FloatRange(0, 100),
+    default=0.4,
+    show_default=True,
+    help="By how much of their distance neighbours may part; wilder motions are made smaller.",
 )
 @click.option("--model", type=click.Path(), help="Folder of AnimationPipeline.save_pretrained.")
 @click.option(
@@ -165,7 +172,17 @@ def command(image: str, **words: Any) -> None:
         click.echo(path)
 
 
-_SAME_NAME = ("strength", "loop", "fit", "steps", "pixel_steps", "guidance", "temperature", "fps")
+_SAME_NAME = (
+    "strength",
+    "loop",
+    "fit",
+    "steps",
+    "pixel_steps",
+    "guidance",
+    "temperature",
+    "max_stretch",
+    "fps",
+)
 
 
 def _check_outputs(image: str, output: Path, sheet: str | None, saved: str | None) -> None:

@@ -220,6 +220,7 @@ class AnimationPipeline(DiffusionPipeline):
                     steps=settings.steps,
                     guidance=settings.guidance,
                     temperature=settings.temperature,
+                    max_stretch=settings.max_stretch,
                     controls=controls,
                     generator=self._generators(seed, settings.samples, generator),
                     callback=advance,

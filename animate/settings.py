@@ -44,8 +44,11 @@ class AnimationSettings:
     """Denoising steps of what comes into view; 0: it is filled from around it, without a model."""
     guidance: float = 2.0
     """How much more the photo counts than without guidance, which is 1."""
-    temperature: float = 0.8
+    temperature: float = 1.0
     """How far the motion goes from what is typical; lower is calmer."""
+    max_stretch: float = 0.4
+    """By how much of their distance neighbouring points may part; wilder motions are made smaller,
+    so that the photo does not tear."""
     fps: float = 15.0
     """Frames per second of the video; motions were learned at 15."""
 
@@ -57,6 +60,7 @@ class AnimationSettings:
             ("strength", 0, 4),
             ("guidance", 0, 20),
             ("temperature", 0, 2),
+            ("max_stretch", 0, 100),
             ("fps", 1, 60),
         ):
             value = getattr(self, name)

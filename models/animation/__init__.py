@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from models.animation.pixel_loss import pixel_loss
     from models.animation.pixel_model import PixelModel, pixel_scheduler
     from models.animation.pixel_sampling import sample_pixels
+    from models.animation.stretch import limit_stretch
     from models.animation.surroundings import Box
     from models.animation.trajectory_loss import (
         TrajectoryLossConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "denoising_loss",
     "full_resolution_frames",
     "inverse_map",
+    "limit_stretch",
     "noisy_triples",
     "pixel_loss",
     "pixel_scheduler",
@@ -69,6 +71,7 @@ _HOMES = {
     "denoising_loss": "trajectory_loss",
     "full_resolution_frames": "composite",
     "inverse_map": "warp",
+    "limit_stretch": "stretch",
     "noisy_triples": "pixel_inputs",
     "pixel_loss": "pixel_loss",
     "pixel_scheduler": "pixel_model",

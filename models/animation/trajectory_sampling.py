@@ -12,6 +12,7 @@ from torch import Tensor
 
 from models.animation.controls import Controls
 from models.animation.motion_constraints import MotionConstraints
+from models.animation.stretch import limit_stretch
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -32,6 +33,7 @@ def sample_trajectories(
     steps: int = 20,
     guidance: float = 2.0,
     temperature: float = 1.0,
+    max_stretch: float | None = None,
     controls: Controls | None = None,
     generator: torch.Generator | list[torch.Generator] | None = None,
     callback: StepCallback | None = None,
@@ -46,6 +48,8 @@ def sample_trajectories(
         guidance: how much more than without the image the image counts; 1 is none.
         temperature: factor on the noise that sampling starts from; below 1 samples differ less from
             each other, and move less where the motion cannot be foreseen.
+        max_stretch: motions that part neighbours by more than this share of their distance are
+            made smaller; see `limit_stretch`. None: they stay as they are.
         controls: what the motion must do. It bends the prediction of every step, so that the rest
             of the picture can go along, and once more the result, which meets it.
         generator: of the noise; a list gives each sample its own.
@@ -82,6 +86,8 @@ def sample_trajectories(
             callback(step, timestep, state)
     # Not the last sample: with some numbers of steps, schedulers leave a little noise in it.
     tracks, visible = encoding.from_state(state)
+    if max_stretch is not None:
+        tracks, visible = limit_stretch(tracks, visible, encoding.size, max_stretch)
     return (tracks, visible) if constraints is None else constraints.finish(tracks, visible)
 
 

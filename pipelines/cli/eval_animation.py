@@ -66,9 +66,16 @@ def _options(command: F) -> F:
 @click.option(
     "--temperature",
     type=click.FloatRange(0, 2),
-    default=0.8,
+    default=1.0,
     show_default=True,
     help="Of the noise that sampling starts from.",
+)
+@click.option(
+    "--max-stretch",
+    type=click.FloatRange(min=0),
+    default=0.4,
+    show_default=True,
+    help="By how much of their distance neighbours may part; inf: as sampled.",
 )
 @_options
 def trajectory(
@@ -79,6 +86,7 @@ def trajectory(
     steps: int,
     guidance: float,
     temperature: float,
+    max_stretch: float,
     seed: int,
     readers: int,
     device: str,
@@ -109,7 +117,12 @@ def trajectory(
         size = (config.num_frames, config.size, config.grid)
         methods: dict[str, Method] = {
             "model": trajectory_method(
-                saved, steps=steps, guidance=guidance, temperature=temperature, seed=seed
+                saved,
+                steps=steps,
+                guidance=guidance,
+                temperature=temperature,
+                max_stretch=max_stretch,
+                seed=seed,
             ),
             "no motion": no_motion(*size),
             "mean motion": mean_motion(_counted(_seen(training), advance, len(training))),
@@ -126,7 +139,12 @@ def trajectory(
             progress=lambda done: advance(done, len(held_out)),
         )
     click.echo("\n".join(trajectory_lines(report)))
-    settings = {"steps": steps, "guidance": guidance, "temperature": temperature}
+    settings = {
+        "steps": steps,
+        "guidance": guidance,
+        "temperature": temperature,
+        "max_stretch": max_stretch,
+    }
     _write(json_file, data, saved, seed, {**settings, **report.to_json()})
 
 

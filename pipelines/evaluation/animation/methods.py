@@ -17,7 +17,13 @@ _CLIP_SEEDS = 1_000_003  # apart, so that runs with neighbouring seeds share no 
 
 
 def trajectory_method(
-    saved: SavedModel, *, steps: int, guidance: float, temperature: float, seed: int
+    saved: SavedModel,
+    *,
+    steps: int,
+    guidance: float,
+    temperature: float,
+    max_stretch: float,
+    seed: int,
 ) -> Method:
     """Samples of a trajectory model; clip n of a run always gets the same noise."""
     from pipelines.training.animation.trajectory import sample_numpy
@@ -32,6 +38,7 @@ def trajectory_method(
             seed=seed * _CLIP_SEEDS + number,
             guidance=guidance,
             temperature=temperature,
+            max_stretch=max_stretch,
         )
         return Prediction(tracks, visible)
 

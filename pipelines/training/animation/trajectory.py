@@ -64,6 +64,7 @@ def sample_numpy(
     seed: int,
     guidance: float | None = None,
     temperature: float = 1.0,
+    max_stretch: float | None = None,
 ) -> tuple[Float[np.ndarray, "k t 2 h w"], Bool[np.ndarray, "k t h w"]]:
     """Tracks in pixels of the model frame, and whether each point is seen, as arrays."""
     device = model.device
@@ -76,6 +77,7 @@ def sample_numpy(
         num_samples=num_samples,
         steps=steps,
         temperature=temperature,
+        max_stretch=max_stretch,
         generator=torch.Generator(device).manual_seed(seed),
         **keywords,
     )
