@@ -6,7 +6,7 @@ with `Dataset.sql`. The schema is described in docs/dataset.md, coordinates in d
 
 from trajectories.dataset import Dataset, DatasetSpec, create_dataset, open_dataset
 from trajectories.encoding import EncodedClip, decode_clip, encode_clip
-from trajectories.errors import DatasetError, QueryError, StorageError
+from trajectories.errors import DatasetError, LeaseError, QueryError, StorageError
 from trajectories.receipts import FileRecord, ShardReceipt, committed_shards, sweep
 from trajectories.records import ClipInfo, ClipTracks, Failure, clip_id
 from trajectories.report import stats_text
@@ -28,6 +28,7 @@ __all__ = [
     "Failure",
     "FileRecord",
     "Histogram",
+    "LeaseError",
     "QueryError",
     "ShardReceipt",
     "ShardWriter",

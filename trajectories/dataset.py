@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trajectories.errors import DatasetError
+from trajectories.lease import LEASES
 from trajectories.receipts import ShardReceipt, file_name, read_receipts
 from trajectories.records import ClipInfo, ClipTracks
 from trajectories.schema import CLIPS_PER_ROW_GROUP, SCHEMA_VERSION, SCHEMAS
@@ -82,6 +83,12 @@ class Dataset:
 
     def clip(self, clip_id: str) -> ClipTracks:
         """Tracks of one clip, by its id or a unique prefix of it. Raises DatasetError."""
+        shard, row = self._places[self.find(clip_id)[0]]
+        group, offset = divmod(row, CLIPS_PER_ROW_GROUP)
+        return self.row_group(shard, group)[offset]
+
+    def find(self, clip_id: str) -> tuple[str, str]:
+        """Id and shard of a clip, by its id or a unique prefix of it. Raises DatasetError."""
         matches = [known for known in self._places if known.startswith(clip_id)]
         if clip_id in self._places:
             matches = [clip_id]
@@ -95,9 +102,7 @@ class Dataset:
             raise DatasetError(
                 f"{clip_id!r} is the start of {len(matches)} clip ids ({some}): give more digits"
             )
-        shard, row = self._places[matches[0]]
-        group, offset = divmod(row, CLIPS_PER_ROW_GROUP)
-        return self.row_group(shard, group)[offset]
+        return matches[0], self._places[matches[0]][0]
 
     def shard_infos(self, shard: str) -> list[ClipInfo]:
         """What the clips of a shard are, in the order of its rows; none where all of it failed."""
@@ -227,13 +232,18 @@ def create_dataset(root: str | os.PathLike[str], spec: DatasetSpec) -> Dataset:
                 "use these, or write to a new folder"
             )
         return dataset
-    if storage.exists() and not (names and all(is_temporary(name) for name in names)):
-        raise DatasetError(
-            f"{storage.root} holds other files and no dataset.json: give a new or empty folder"
-        )
+    require_unused(storage)
     text = json.dumps(asdict(spec), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     storage.write(_DESCRIPTION, text.encode())
     return Dataset(storage, spec, {})
+
+
+def require_unused(storage: Storage) -> None:
+    """Raises DatasetError where a new dataset would lie among other files."""
+    if any(not is_temporary(name) and name != LEASES for name in storage.entries()):
+        raise DatasetError(
+            f"{storage.root} holds other files and no dataset.json: give a new or empty folder"
+        )
 
 
 def open_dataset(root: str | os.PathLike[str]) -> Dataset:
@@ -254,7 +264,7 @@ def _why(storage: Storage) -> str:
     remedy = "give the folder that `tapirus extract … -o` wrote"
     if os.path.isfile(storage.root):
         return f"it is a file; {remedy}"
-    if not storage.exists():
+    if not storage.entries():
         return f"there is nothing at this path; {remedy}"
     return f"it has no {_DESCRIPTION}; {remedy}"
 
@@ -294,7 +304,7 @@ def _differences(there: DatasetSpec, wanted: DatasetSpec) -> list[str]:
             "tracker": spec.tracker,
             "weights_digest": spec.weights_digest,
         }
-        return head | {f"settings.{name}": value for name, value in spec.settings.items()}
+        return head | _flat("settings", spec.settings)
 
     old, new = flat(there), flat(wanted)
     missing = "not set"
@@ -303,6 +313,15 @@ def _differences(there: DatasetSpec, wanted: DatasetSpec) -> list[str]:
         for key in sorted(old | new)
         if key not in old or key not in new or old[key] != new[key]
     ]
+
+
+def _flat(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Nested tables as one, with names such as settings.clip.size."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}.{name}"
+        found |= _flat(key, value) if isinstance(value, dict) and value else {key: value}
+    return found
 
 
 def _shown(value: Any) -> str:

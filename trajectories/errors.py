@@ -14,6 +14,10 @@ class StorageError(DatasetError):
     """The disk or the object store refused: full, read-only, unreachable."""
 
 
+class LeaseError(DatasetError):
+    """Another run writes to the dataset, or has taken it over."""
+
+
 class QueryError(DatasetError):
     """A SQL query is wrong or failed while it ran."""
 

@@ -1,7 +1,8 @@
 """SQL over a dataset: DuckDB in memory with the committed files as views, and helpers.
 
 Views
-  clips, tracks, failures   the tables of the dataset
+  clips, tracks, failures   the tables of the dataset; failures has one column more, replay: the
+                            command that runs the clip again
   clip_arrays               one row per clip: the compact arrays as stored
   points                    one row per clip, track and frame: clip_id, track, t, x, y, visible,
                             uncertainty; filter it by clip_id, or use the helpers
@@ -16,14 +17,15 @@ Helpers (in FROM)
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from trajectories.encoding import POSITION_SCALE, UNCERTAINTY_LEVELS
 from trajectories.errors import QueryError
+from trajectories.object_storage import ObjectStorage
 from trajectories.schema import SCHEMAS
-from trajectories.storage import ObjectStorage
 
 if TYPE_CHECKING:
     from trajectories.dataset import Dataset
@@ -103,7 +105,8 @@ def connect_views(dataset: Dataset) -> duckdb.DuckDBPyConnection:
             else:
                 source = f"empty_{table}"
                 connection.register(source, SCHEMAS[table].empty_table())
-            connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {source}")
+            more = f", {_replay(dataset)}" if table == "failures" else ""
+            connection.execute(f"CREATE VIEW {view} AS SELECT *{more} FROM {source}")
         for statement in [_POINTS, *_HELPERS]:
             connection.execute(statement)
     except duckdb.Error as error:
@@ -125,6 +128,15 @@ def run_query(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.DuckD
     if relation is None:
         raise QueryError("give one SELECT: a dataset is only read")
     return relation
+
+
+def _replay(dataset: Dataset) -> str:
+    """A column of `failures`: the command that runs the clip, or the video, again."""
+    start = literal(f"tapirus replay {shlex.quote(dataset.root)} ")
+    # As shlex.quote does: a quote ends the quoted text, stands in the other kind, and begins anew.
+    quote, inside = literal("'"), literal("""'"'"'""")
+    source = f"{quote} || replace(source, {quote}, {inside}) || {quote}"
+    return f"{start} || coalesce(clip_id, {source}) AS replay"
 
 
 def literal(text: str) -> str:

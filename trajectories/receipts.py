@@ -12,6 +12,7 @@ import re
 from dataclasses import asdict, dataclass, field
 
 from trajectories.errors import DatasetError
+from trajectories.lease import LEASES
 from trajectories.schema import SCHEMA_VERSION, SCHEMAS
 from trajectories.storage import Storage, connect, is_temporary
 
@@ -57,21 +58,24 @@ def committed_shards(root: str | os.PathLike[str]) -> dict[str, ShardReceipt]:
 def sweep(root: str | os.PathLike[str]) -> list[str]:
     """Removes what a killed run left: temporary files and files of shards never committed.
 
-    Call it before writing and never while another run writes to the same dataset: its unfinished
-    shards look like leftovers. Returns the names removed. Files that are not of this layout are
+    Call it before writing, holding the lease: the unfinished shards of another run look like
+    leftovers. Returns the names removed. Files that are not of this layout are
     left alone. Raises DatasetError where there is no dataset, StorageError when a file cannot be
     removed.
     """
     storage = connect(root)
     if "dataset.json" not in storage.list_files(""):
         raise DatasetError(f"{storage.root} is no dataset: it has no dataset.json; nothing removed")
+    # The tables before the receipts: a shard that is committed meanwhile, by a run that has not
+    # noticed yet that it lost its lease, is then not taken for a leftover.
+    there = {table: storage.list_files(table) for table in SCHEMAS}
     receipts = read_receipts(storage)
-    leftovers = [name for folder in ("", COMMITS) for name in _temporaries(storage, folder)]
-    for table in SCHEMAS:
+    leftovers = [name for folder in ("", COMMITS, LEASES) for name in _temporaries(storage, folder)]
+    for table, names in there.items():
         kept = {file_name(table, s) for s, receipt in receipts.items() if table in receipt.files}
         leftovers += [
             name
-            for name in storage.list_files(table)
+            for name in names
             if is_temporary(name) or (name.endswith(".parquet") and name not in kept)
         ]
     for name in leftovers:
@@ -89,6 +93,15 @@ def read_receipts(storage: Storage) -> dict[str, ShardReceipt]:
     contents = storage.read_many(names)
     receipts = [receipt_from_json(contents[name], storage.url(name)) for name in names]
     return {receipt.shard: receipt for receipt in receipts}
+
+
+def read_receipt(storage: Storage, shard: str) -> ShardReceipt | None:
+    """The receipt of one shard, None where it is not committed. Lists nothing."""
+    name = commit_name(shard)
+    try:
+        return receipt_from_json(storage.read(name), storage.url(name))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def receipt_to_json(receipt: ShardReceipt) -> bytes:

@@ -4,84 +4,26 @@ from __future__ import annotations
 
 from html import escape
 
+from trajectories.html_page import html_cards, html_figures, html_page, html_table
 from trajectories.report import bin_labels, headline, mean_and_median, readable_bytes
 from trajectories.summary import DatasetStatistics, Histogram
 
 _WIDTH, _HEIGHT = 460, 220  # of a plot, SVG units
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 24, 12, 40
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2733; --soft: #5b6875; --line: #d9dfe5;
-        --page: #f6f8fa; --card: #ffffff; --bar: #2f6fb4; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e9ee; --soft: #9aa7b4; --line: #36414c;
-          --page: #12171c; --card: #1b2229; --bar: #66a3e0; } }
-* { box-sizing: border-box; }
-body { margin: 0; padding: 2rem 1rem; background: var(--page); color: var(--ink);
-       font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 1020px; margin: 0 auto; }
-h1 { font-size: 1.5rem; margin: 0; }
-h2 { font-size: 1rem; margin: 0; }
-p.soft, .soft { color: var(--soft); margin: 0; overflow-wrap: anywhere; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr));
-           gap: .6rem; margin: 1.2rem 0; padding: 0; }
-.figures div, section { background: var(--card); border: 1px solid var(--line);
-                        border-radius: 8px; padding: .7rem .9rem; }
-.figures dt { color: var(--soft); font-size: .85rem; }
-.figures dd { margin: 0; font-size: 1.1rem; font-variant-numeric: tabular-nums; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr));
-         gap: .8rem; }
-svg { width: 100%; height: auto; display: block; }
-svg text { fill: var(--soft); font-size: 11px; }
-svg .grid { stroke: var(--line); }
-svg .bar { fill: var(--bar); }
-svg .bar:hover { opacity: .75; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--soft); }
-td.number, th.number { text-align: right; }
-tr:last-child td { border-bottom: 0; }
-""".strip()
-
 
 def stats_html(stats: DatasetStatistics) -> str:
     """A self-contained page with the counts, a plot per histogram, and the failures."""
-    name = escape(stats.root.rstrip("/").rpartition("/")[2] or stats.root)
-    figures = "\n".join(
-        f"<div><dt>{escape(title)}</dt><dd>{escape(value)}</dd></div>"
-        for title, value in headline(stats)
-    )
+    name = stats.root.rstrip("/").rpartition("/")[2] or stats.root
     plots = "\n".join(_card(h) for h in stats.histograms if h.total)
     sizes = [(table, readable_bytes(size)) for table, size in stats.table_bytes.items()]
-    tables = [_table("Files", ("table", "size"), sizes)] if sizes else []
+    tables = [html_table("Files", ("table", "size"), sizes)] if sizes else []
     if stats.failures_by:
         rows = [(f"{stage}: {error}", f"{n:,}") for (stage, error), n in stats.failures_by.items()]
-        tables.insert(0, _table("Failures", ("stage and error", "number"), rows))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}: trajectories</title>
-<style>
-{_STYLE}
-</style>
-</head>
-<body>
-<main>
-<h1>{name}</h1>
-<p class="soft">{escape(stats.root)} · schema version {stats.schema_version}</p>
-<dl class="figures">
-{figures}
-</dl>
-<div class="plots">
-{plots}
-{"".join(tables)}
-</div>
-</main>
-</body>
-</html>
-"""
+        tables.insert(0, html_table("Failures", ("stage and error", "number"), rows))
+    body = f"{html_figures(headline(stats))}\n{html_cards([plots, *tables])}"
+    subtitle = f"{stats.root} · schema version {stats.schema_version}"
+    return html_page(name, f"{name}: trajectories", subtitle, body)
 
 
 def _card(histogram: Histogram) -> str:
@@ -136,12 +78,3 @@ def _scale_top(share: float) -> float:
     percent = share * 100
     tops = (0.4, 1, 2, 4, 8, 10, 20, 40, 60, 80)
     return next((float(top) for top in tops if top >= percent), 100.0)
-
-
-def _table(title: str, heads: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    body = "".join(
-        f'<tr><td>{escape(name)}</td><td class="number">{escape(value)}</td></tr>'
-        for name, value in rows
-    )
-    head = f'<tr><th>{heads[0]}</th><th class="number">{heads[1]}</th></tr>'
-    return f"<section>\n<h2>{title}</h2>\n<table>{head}{body}</table>\n</section>\n"

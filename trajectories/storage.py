@@ -9,6 +9,7 @@ already.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from abc import ABC, abstractmethod
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trajectories.errors import StorageError, one_line, refused
+from trajectories.errors import refused
 
 _TEMPORARY_SUFFIX = ".tmp"
+# What a file system says that has no hard links.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,26 @@ class Storage(ABC):
         """Removes a file; one that is not there is fine. Raises StorageError."""
 
     @abstractmethod
-    def exists(self) -> bool:
-        """Whether anything is there at the root."""
+    def create(self, name: str, data: bytes) -> bool:
+        """Writes a file unless one of that name is there; whether it was written.
+
+        Of several processes that create the same name one wins; where `exclusive` is False that is
+        not certain. Raises StorageError.
+        """
+
+    exclusive: bool = True  # whether `create` lets exactly one of several win
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Whether a file is there, asked of that file alone. Raises StorageError."""
+
+    @abstractmethod
+    def entries(self) -> list[str]:
+        """Names of the files and folders at the root, sorted. Raises StorageError."""
+
+    @abstractmethod
+    def prune(self, folder: str) -> None:
+        """Removes a folder that is empty, where folders are things of their own; never raises."""
 
     @abstractmethod
     def path(self, name: str) -> str:
@@ -159,8 +180,51 @@ class LocalStorage(Storage):
         except OSError as error:
             raise refused("remove", self.path(name), error) from error
 
-    def exists(self) -> bool:
-        return os.path.isdir(self.root) and bool(os.listdir(self.root))
+    def create(self, name: str, data: bytes) -> bool:
+        staged = self.stage(name, data)
+        assert staged.temporary is not None
+        path = self.path(name)
+        try:
+            # A link appears with its content, and fails where the name is taken.
+            os.link(self.path(staged.temporary), path)
+            _sync(os.path.dirname(path))
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and self.has(name):
+                return False  # whoever created it has swept our temporary file
+            if error.errno not in _NO_LINKS:
+                raise refused("write", path, error) from error
+            return self._create_in_place(path, data)
+        finally:
+            self.discard(staged)
+        return True
+
+    def _create_in_place(self, path: str, data: bytes) -> bool:
+        """For file systems without links: there, but for a moment without its content."""
+        try:
+            _write_bytes(path, data)
+            _sync(path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise refused("write", path, error) from error
+        return True
+
+    def has(self, name: str) -> bool:
+        return os.path.isfile(self.path(name))
+
+    def entries(self) -> list[str]:
+        try:
+            return sorted(os.listdir(self.root))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise refused("read", self.root, error) from error
+
+    def prune(self, folder: str) -> None:
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path(folder))
 
     def path(self, name: str) -> str:
         return os.path.join(self.root, *name.split("/")) if name else self.root
@@ -180,93 +244,10 @@ class LocalStorage(Storage):
             os.unlink(path)
 
 
-class ObjectStorage(Storage):
-    """A folder on anything fsspec knows: gs://, s3://, memory:// …"""
-
-    def __init__(self, root: str) -> None:
-        if os.environ.get("STORAGE_EMULATOR_HOST"):
-            # Against an emulator gcsfs otherwise spends a minute asking for zonal buckets.
-            os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        from fsspec.core import url_to_fs
-
-        try:
-            self.filesystem, base = url_to_fs(root)
-        except (ValueError, ImportError) as error:
-            raise StorageError(f"{root}: {one_line(error)}") from error
-        self._base = base.rstrip("/")
-        self.root = root.rstrip("/")
-
-    def stage(self, name: str, data: bytes) -> Staged:
-        return Staged(name, data=data)
-
-    def publish(self, staged: Staged) -> None:
-        assert staged.data is not None
-        try:
-            self.filesystem.pipe_file(self.path(staged.name), staged.data)
-        # Every fsspec backend brings its own exceptions (HTTP, credentials, OSError).
-        except Exception as error:
-            raise refused("write", self.url(staged.name), error) from error
-
-    def discard(self, staged: Staged) -> None:
-        """Nothing was uploaded yet."""
-
-    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
-        paths = {self.path(name): name for name in names}
-        if not paths:
-            return {}
-        found = self.filesystem.cat(list(paths), on_error="return")
-        contents: dict[str, bytes] = {}
-        for path, value in found.items():
-            if isinstance(value, FileNotFoundError):
-                raise value
-            if isinstance(value, BaseException):
-                raise refused("read", path, value) from value
-            contents[paths[path]] = value
-        return contents
-
-    def list_files(self, folder: str) -> list[str]:
-        path = self.path(folder)
-        self.filesystem.invalidate_cache()
-        try:
-            entries = self.filesystem.ls(path, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except Exception as error:  # see publish
-            raise refused("read", self.url(folder), error) from error
-        names = [e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "file"]
-        return sorted("/".join(filter(None, [folder, name])) for name in names)
-
-    def remove(self, name: str) -> None:
-        try:
-            self.filesystem.rm_file(self.path(name))
-        except FileNotFoundError:
-            pass
-        except Exception as error:  # see publish
-            raise refused("remove", self.url(name), error) from error
-
-    def exists(self) -> bool:
-        self.filesystem.invalidate_cache()
-        try:
-            return bool(self.filesystem.ls(self._base, detail=False))
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except Exception as error:  # see publish
-            raise refused("read", self.root, error) from error
-
-    def path(self, name: str) -> str:
-        return f"{self._base}/{name}" if name else self._base
-
-    def url(self, name: str) -> str:
-        return self.filesystem.unstrip_protocol(self.path(name))
-
-    def arrow_filesystem(self) -> Any:
-        from pyarrow.fs import FSSpecHandler, PyFileSystem
-
-        return PyFileSystem(FSSpecHandler(self.filesystem))
-
-
 def connect(root: str | os.PathLike[str]) -> Storage:
     """Storage at a path or at any fsspec URL."""
+    from trajectories.object_storage import ObjectStorage
+
     text = os.fspath(root)
     if text.startswith("file://"):
         return LocalStorage(text.removeprefix("file://"))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from trajectories.encoding import EncodedClip
-from trajectories.errors import DatasetError
+from trajectories.errors import DatasetError, LeaseError
 from trajectories.receipts import (
     FileRecord,
     ShardReceipt,
     commit_name,
     file_name,
-    receipt_from_json,
+    read_receipt,
     receipt_to_json,
 )
 from trajectories.records import Failure
@@ -52,21 +52,27 @@ class ShardWriter:
             raise DatasetError(f"clip {identity} of {encoded.info.source} was added twice")
         self._clips[identity] = encoded
 
-    def commit(self, failures: Sequence[Failure] = ()) -> ShardReceipt:
+    def commit(
+        self, failures: Sequence[Failure] = (), guard: Callable[[], None] | None = None
+    ) -> ShardReceipt:
         """Writes all files, then the commit file; afterwards readers see the shard.
+
+        guard: called right before the commit file is written, and after it; raises LeaseError
+        where this run may not write any more. Then the shard is there whole or not at all.
 
         A shard of this name that is already committed stays as it is and its receipt is returned,
         so that committing twice is harmless. Raises StorageError; nothing of the shard is left
-        then.
+        then. No folder is listed.
         """
         self._require_open()
         storage = connect(self._root)
-        if self._commit_name in storage.list_files("commits"):
+        committed = read_receipt(storage, self._shard)
+        if committed is not None:
             self.abort()
-            name = self._commit_name
-            return receipt_from_json(storage.read(name), storage.url(name))
+            return committed
         contents, receipt = self._contents(failures)
-        _publish(storage, contents, (self._commit_name, receipt_to_json(receipt)))
+        commit = self._commit_name, receipt_to_json(receipt)
+        _publish(storage, contents, commit, guard or _no_guard)
         self.abort()
         return receipt
 
@@ -123,31 +129,59 @@ class ShardWriter:
         return {file_name(t, self._shard): data for t, (_, data) in tables.items()}, receipt
 
 
-def _publish(storage: Storage, contents: dict[str, bytes], commit: tuple[str, bytes]) -> None:
+def _no_guard() -> None:
+    """Nobody else writes."""
+
+
+def _publish(
+    storage: Storage,
+    contents: dict[str, bytes],
+    commit: tuple[str, bytes],
+    guard: Callable[[], None],
+) -> None:
     """Stages everything, then makes it visible, the commit file last; undoes all on an error."""
     staged: list[Staged] = []
     published: list[str] = []
     try:
         for name, data in [*contents.items(), commit]:
             staged.append(storage.stage(name, data))
-        for file in staged:
+        for file in staged[:-1]:
             published.append(file.name)
             storage.publish(file)
+        guard()
+        published.append(commit[0])
+        storage.publish(staged[-1])
+    except LeaseError:
+        # What is visible may be the other run's, under the same names: it is left to its sweep.
+        for file in staged:
+            storage.discard(file)
+        raise
     except BaseException:
-        _undo(storage, staged, published)
+        _undo(storage, staged, published, commit[0])
+        raise
+    try:
+        guard()
+    except LeaseError:
+        # The other run began between the two calls, and may have swept what was not committed yet.
+        if not all(storage.has(name) for name in contents):
+            storage.remove(commit[0])
         raise
 
 
-def _undo(storage: Storage, staged: Sequence[Staged], published: Sequence[str]) -> None:
+def _undo(
+    storage: Storage, staged: Sequence[Staged], published: Sequence[str], commit: str
+) -> None:
     """Best effort: what cannot be removed now is invisible to readers and goes with `sweep`."""
     for file in staged:
         storage.discard(file)
-    # The commit file first: a shard must never be visible with files missing.
-    for name in reversed(published):
-        try:
+    try:
+        if commit not in published and storage.has(commit):
+            return  # committed by somebody else meanwhile: the files are theirs
+        # The commit file first: a shard must never be visible with files missing.
+        for name in reversed(published):
             storage.remove(name)
-        except DatasetError:
-            return
+    except DatasetError:
+        return
 
 
 def _failure_order(failure: Failure) -> tuple[str, ...]:

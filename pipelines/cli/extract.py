@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import shlex
+import socket
 import tomllib
+from contextlib import ExitStack
 from typing import Any
 
 import click
 
 from pipelines.cli.options import NONE, as_click_option, flag_name, is_optional
-from pipelines.extract import ExtractSettings, options, run_extract, settings_from_dict
+from pipelines.extract import (
+    ExtractError,
+    ExtractSettings,
+    SettingsError,
+    options,
+    run_extract,
+    settings_from_dict,
+)
+from pipelines.extract.estimate import Prices
+from pipelines.extract.history import History
+from pipelines.extract.logs import JsonLog, log_stream
+from pipelines.extract.metrics import MetricsServer
+from pipelines.extract.observe import Observer
 from pipelines.extract.progress import default_progress
+from pipelines.training.settings import settings_from
 
 _HELP = """Track every clip of many videos and write the tracks to a dataset.
 
@@ -33,35 +48,115 @@ strict = true
 num_frames = 48
 fps = 12
 
+Try it first: --dry-run checks inputs, storage, rights and cluster, searches a few of the videos and
+tracks a few of their clips, and says what all of it will take, with its spread. Prices stand in the
+file, too, and the run compares itself with the estimate, which is kept beside the dataset:
+
+\b
+tapirus extract videos/ -o tracks --config extract.toml --dry-run --sample 50
+[prices]
+currency = "USD"
+gpu_hour = 0.35
+cpu_hour = 0.02
+gb_month = 0.02
+
+While it runs, `tapirus status DATASET` tells from any terminal how far it is; --metrics-port serves
+its figures to Prometheus, --log-json writes what happens, and when it is over DATASET/reports has a
+page on it.
+
+\b
+tapirus extract videos/ -o tracks --metrics-port 9400 --log-json run.jsonl
+
 Words after -- go to Beam, such as -- --runner=FlinkRunner --flink_master=host:8081. Exit code 1
 when no clip was extracted, or with --strict when anything failed.
 """
 
 
-def _run(inputs: tuple[str, ...], output: str, config: str | None, **flags: Any) -> int:
+def _run(
+    inputs: tuple[str, ...],
+    output: str,
+    config: str | None,
+    dry_run: bool,
+    sample: int,
+    estimate: str | None,
+    metrics_port: int | None,
+    log_json: str | None,
+    report: bool,
+    **flags: Any,
+) -> int:
     ctx = click.get_current_context()
     beam = list(ctx.meta.get(_BEAM, ()))
-    settings = _settings(config, flags)
-    try:
-        with default_progress() as progress:
-            summary = run_extract(list(inputs), output, settings, beam, progress=progress)
-    except KeyboardInterrupt:
-        click.echo("what is committed is kept; the same command goes on from there", err=True)
-        raise
-    click.echo(summary.text())
+    settings, prices = _settings(config, flags)
+    if dry_run:
+        from pipelines.cli.extract_dry import try_out
+
+        return try_out(inputs, output, settings, prices, sample, estimate)
+    from pipelines.extract.kept import estimate_file, kept_estimate
+
+    where = estimate or estimate_file(output)
+    expected = kept_estimate(where) if where is not None else None
+    if estimate is not None and expected is None:
+        raise click.ClickException(f"{estimate}: no such estimate; make it with --dry-run")
+    # Whoever reads the log from standard output wants nothing else there.
+    aside = log_json == "-"
+    history = History()
+    with ExitStack() as stack:
+        observers: list[Observer] = [history] if report else []
+        if metrics_port is not None:
+            server = stack.enter_context(MetricsServer(metrics_port))
+            click.echo(f"metrics at http://{socket.gethostname()}:{server.port}/metrics", err=True)
+            observers.append(server)
+        if log_json is not None:
+            observers.append(JsonLog(stack.enter_context(log_stream(log_json))))
+        try:
+            with default_progress() as progress:
+                summary = run_extract(
+                    list(inputs),
+                    output,
+                    settings,
+                    beam,
+                    progress=progress,
+                    observers=observers,
+                    estimate=expected,
+                )
+        except KeyboardInterrupt:
+            click.echo("what is committed is kept; the same command goes on from there", err=True)
+            _write_report(history, aside=True)
+            raise
+        except ExtractError:
+            _write_report(history, aside=True)
+            raise
+    click.echo(summary.text(), err=aside)
+    _write_report(history, aside)
     if summary.total_failures:
         sql = "SELECT source, stage, message FROM failures"
         count = f"{summary.total_failures} in the dataset"
-        click.echo(f'failures  {count}: tapirus query {shlex.quote(output)} "{sql}"')
+        line = f'failures  {count}: tapirus query {shlex.quote(output)} "{sql}"'
+        click.echo(line, err=aside)
     return 0 if summary.succeeded(settings.strict) else 1
 
 
-def _settings(config: str | None, flags: dict[str, Any]) -> ExtractSettings:
-    settings = ExtractSettings()
+def _write_report(history: History, aside: bool) -> None:
+    """Says where the page on the run is. It is worth no error: the dataset does not need it."""
+    from pipelines.extract.run_report import write_report
+
+    try:
+        url = write_report(history)
+    except ValueError as error:  # StorageError, DatasetError
+        click.echo(f"the report of this run cannot be written: {error}", err=True)
+        return
+    if url is not None:
+        click.echo(f"report    {url}", err=aside)
+
+
+def _settings(config: str | None, flags: dict[str, Any]) -> tuple[ExtractSettings, Prices]:
+    settings, prices = ExtractSettings(), Prices()
     if config is not None:
         try:
             with open(config, "rb") as file:
-                settings = settings_from_dict(_with_none(tomllib.load(file)), settings)
+                values = tomllib.load(file)
+            prices = _prices(values.pop("prices", {}))
+            settings = settings_from_dict(_with_none(values), settings)
         except ValueError as error:
             raise click.ClickException(f"{config}: {error}") from error
     given: dict[str, Any] = {}
@@ -71,7 +166,13 @@ def _settings(config: str | None, flags: dict[str, Any]) -> ExtractSettings:
             part, _, name = option.key.rpartition(".")
             table = given.setdefault(part, {}) if part else given
             table[name] = None if value is NONE else value
-    return settings_from_dict(given, settings)
+    return settings_from_dict(given, settings), prices
+
+
+def _prices(values: Any) -> Prices:
+    if not isinstance(values, dict):
+        raise SettingsError('"prices" must be a table, such as [prices] with gpu_hour = 0.35')
+    return settings_from(Prices, values, "prices.")
 
 
 def _with_none(values: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +210,8 @@ class _Extract(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- BEAM OPTIONS]"]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        scopes = {flag_name(option.key): option.scope for option in options()}
+        scopes: dict[str, str] = {flag_name(option.key): option.scope for option in options()}
+        scopes |= dict.fromkeys(_ASIDE, "aside")
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -117,12 +219,15 @@ class _Extract(click.Command):
                 sections.setdefault(scopes.get(param.opts[0], ""), []).append(record)
         for scope, title in (
             ("", "Options"),
+            ("aside", "Before, beside and after the run"),
             ("dataset", "Content of the dataset (the same in every run into it)"),
             ("run", "This run"),
         ):
             with formatter.section(title):
                 formatter.write_dl(sections[scope])
 
+
+_ASIDE = ("--dry-run", "--sample", "--estimate", "--metrics-port", "--log-json", "--report")
 
 command = _Extract(
     "extract",
@@ -135,6 +240,38 @@ command = _Extract(
             ["--config"],
             type=click.Path(exists=True, dir_okay=False),
             help="TOML file of settings.",
+        ),
+        click.Option(
+            ["--dry-run"], is_flag=True, help="Check everything and estimate; start nothing."
+        ),
+        click.Option(
+            ["--sample"],
+            type=click.IntRange(min=1),
+            default=16,
+            show_default=True,
+            metavar="VIDEOS",
+            help="Videos that a dry run searches.",
+        ),
+        click.Option(
+            ["--estimate"],
+            metavar="FILE",
+            help="Where the estimate is kept, a path or URL.  [default: OUTPUT.estimate.json]",
+        ),
+        click.Option(
+            ["--metrics-port"],
+            type=click.IntRange(0, 65535),
+            help="Serve /metrics for Prometheus on this port; 0: a free one.",
+        ),
+        click.Option(
+            ["--log-json"],
+            metavar="FILE|-",
+            help="Append a JSON line for each event to a file; -: standard output.",
+        ),
+        click.Option(
+            ["--report/--no-report"],
+            default=True,
+            show_default=True,
+            help="Write a page on the run to OUTPUT/reports when it is over.",
         ),
         *(as_click_option(option) for option in options()),
     ],

@@ -15,7 +15,9 @@ from pipelines.cli.exits import run_program
 _COMMANDS = {
     "track": "Draw tracks over one video, to look at it.",
     "extract": "Track many videos and write a dataset.",
+    "status": "How a run goes or ended, from any terminal.",
     "launch": "Run an extraction on a cluster, from one settings file.",
+    "replay": "Run one clip of a dataset again, to see why it failed.",
     "query": "Ask a dataset a question in SQL.",
     "stats": "Counts and histograms of a dataset.",
     "show": "Draw the tracks of one clip of a dataset.",

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from models import grid_queries
+from pipelines.extract.accounting import waited
+from pipelines.extract.diary import Diary, LastWork, diary_folder, time_limit
 from pipelines.extract.planning import PlannedSource, failed_source, pack_source
 from pipelines.extract.retry import Fault, Problem, problem_of
 from pipelines.video import ClipSettings, ClipSpec, plan_clips, read_clip
@@ -26,9 +26,6 @@ from trajectories import ClipTracks, EncodedClip, encode_clip
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
-
-
-_NOTE = 64  # bytes
 
 
 class Tracked(Protocol):
@@ -76,6 +73,7 @@ class Decoded:
     frames: UInt8[np.ndarray, "t h w 3"] | None
     problem: Problem | None
     seconds: float
+    ended: float = 0.0  # time.time() of this machine
 
 
 @dataclass(frozen=True)
@@ -88,6 +86,7 @@ class BatchResult:
     encode_seconds: float
     started: float  # time.time() of this machine
     ended: float
+    waits: Mapping[str, float] = field(default_factory=dict)  # see accounting.WAITS
 
 
 @dataclass(frozen=True)
@@ -97,14 +96,20 @@ class ActorInfo:
     node: str
     pid: int
     weights_digest: str
-    last_work: str  # key of the clip that the actor's process before this one died at, or empty
+    last_work: LastWork  # what the actor's process before this one died at
 
 
-def plan_source(source: str, settings: ClipSettings) -> PlannedSource | Problem:
-    """Cuts one video into clips. A problem that may pass (a file store's) comes back as such."""
+def plan_source(
+    source: str, settings: ClipSettings, limit: float | None = None
+) -> PlannedSource | Problem:
+    """Cuts one video into clips. A problem that may pass (a file store's) comes back as such.
+
+    limit: seconds until the process is ended; likewise in `decode_clip`.
+    """
     start = time.perf_counter()
     try:
-        plan = plan_clips(source, settings)
+        with time_limit(limit):
+            plan = plan_clips(source, settings)
     except Exception as error:
         problem = problem_of(error, "plan")
         if problem.fault is not Fault.INPUT:
@@ -113,47 +118,37 @@ def plan_source(source: str, settings: ClipSettings) -> PlannedSource | Problem:
     return pack_source(plan, time.perf_counter() - start)
 
 
-def decode_clip(spec: ClipSpec) -> Decoded:
+def decode_clip(spec: ClipSpec, limit: float | None = None) -> Decoded:
     """Reads a clip's frames."""
     start = time.perf_counter()
     try:
-        frames = read_clip(spec)
-        return Decoded(frames, None, time.perf_counter() - start)
+        with time_limit(limit):
+            frames = read_clip(spec)
+        return Decoded(frames, None, time.perf_counter() - start, time.time())
     except Exception as error:
-        return Decoded(None, problem_of(error, "decode"), time.perf_counter() - start)
-
-
-class Diary:
-    """A note of what an actor is working on, that the process after it can read.
-
-    The calls that fail when an actor dies do not tell which of them it was at: those before may
-    have been finished and their replies lost. A few bytes in a file outlive the process. They do
-    not outlive the machine, and then no clip is to blame.
-    """
-
-    def __init__(self, name: str) -> None:
-        import ray
-
-        # Ray's own folder for this cluster, where it is in the usual place; it goes with Ray.
-        folder = Path(tempfile.gettempdir())
-        session = folder / "ray" / ray.get_runtime_context().get_session_name()
-        path = (session if session.is_dir() else folder) / f"tapirus-{name}"
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        self.before = os.pread(self._file, _NOTE, 0).decode().strip()
-
-    def write(self, key: str) -> None:
-        """Notes that work on a clip begins."""
-        os.pwrite(self._file, key.encode().ljust(_NOTE), 0)
+        seconds = time.perf_counter() - start
+        return Decoded(None, problem_of(error, "decode"), seconds, time.time())
 
 
 class TrackerActor:
     """Holds a tracker and works on batches of decoded clips, one at a time."""
 
-    def __init__(self, name: str, factory: bytes, grid: QueryGrid, threads: int) -> None:
-        """name: of the actor. factory: a pickled TrackerFactory. threads: torch threads to use."""
+    def __init__(
+        self,
+        name: str,
+        factory: bytes,
+        grid: QueryGrid,
+        threads: int,
+        clip_timeout: float | None = None,
+    ) -> None:
+        """name: of the actor. factory: a pickled TrackerFactory. threads: torch threads to use.
+
+        clip_timeout: seconds of tracking one clip after which this process ends itself.
+        """
         import ray
 
-        self._diary = Diary(name)
+        self._diary = Diary(name, diary_folder(ray.get_runtime_context().get_session_name()))
+        self._clip_timeout = clip_timeout
         # Ray sets this to the actor's CPUs in its books, which are fewer than it may use. It is
         # read when torch is imported, by the factory.
         os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -161,6 +156,7 @@ class TrackerActor:
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(threads)
         self._grid = grid
+        self._free_since: float | None = None
         self._encoder = ThreadPoolExecutor(1, thread_name_prefix="tapirus-encode")
 
     def ready(self) -> ActorInfo:
@@ -182,6 +178,8 @@ class TrackerActor:
         keys: one per clip, what `ready` tells after the clip has killed this process.
         """
         started = time.time()
+        decoding = [(item.ended - item.seconds, item.ended) for item in decoded]
+        waits = waited(self._free_since, started, decoding)
         clips: list[Problem | Future[tuple[EncodedClip, float]]] = []
         track_seconds = 0.0
         for key, spec, item in zip(keys, specs, decoded, strict=True):
@@ -190,23 +188,27 @@ class TrackerActor:
                 clips.append(item.problem)
                 continue
             start = time.perf_counter()
-            self._diary.write(key)
             try:
-                queries, result = self._run(item.frames)
+                with self._diary.working_on(key, self._clip_timeout):
+                    queries, result = self._run(item.frames)
                 # Beside the next clip's tracking: it would keep a GPU waiting.
                 clips.append(self._encoder.submit(_encode, spec, queries, result))
             except Exception as error:
                 _leave_if_broken(error)
                 clips.append(problem_of(error, "track"))
             track_seconds += time.perf_counter() - start
+        tracked = time.time()
         done, encode_seconds = _collect(clips)
+        self._free_since = time.time()
+        waits["encode"] = self._free_since - tracked
         return BatchResult(
             done,
             sum(item.seconds for item in decoded),
             track_seconds,
             encode_seconds,
             started,
-            time.time(),
+            self._free_since,
+            waits,
         )
 
     def _run(
@@ -238,7 +240,16 @@ def _encode(
     spec: ClipSpec, queries: Float[np.ndarray, "n 3"], result: Tracked
 ) -> tuple[EncodedClip, float]:
     start = time.perf_counter()
-    # The tracker gives logits, the dataset holds probabilities.
+    return encode_result(spec, queries, result), time.perf_counter() - start
+
+
+def encode_result(
+    spec: ClipSpec, queries: Float[np.ndarray, "n 3"], result: Tracked
+) -> EncodedClip:
+    """What a dataset keeps of a tracker's result. Raises ValueError for tracks that are not finite.
+
+    The tracker gives logits of uncertainty, the dataset holds probabilities.
+    """
     logits = np.asarray(result.uncertainty, dtype=np.float32)
     probability = 0.5 * (1.0 + np.tanh(0.5 * logits))
     tracks = ClipTracks(
@@ -248,7 +259,7 @@ def _encode(
         np.asarray(result.visible, dtype=bool),
         probability,
     )
-    return encode_clip(tracks), time.perf_counter() - start
+    return encode_clip(tracks)
 
 
 def _leave_if_broken(error: BaseException) -> None:

@@ -28,6 +28,7 @@ class Cluster:
     gpus: float
     nodes: int
     local: bool  # started here and stopped with us
+    node_cpus: tuple[float, ...] = ()  # of each machine
 
 
 @contextlib.contextmanager
@@ -163,4 +164,5 @@ def _describe(local: bool) -> Cluster:
         gpus=float(held.get("GPU", 0)),
         nodes=len(nodes),
         local=local,
+        node_cpus=tuple(float(node["Resources"].get("CPU", 0)) for node in nodes),
     )

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_futures
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import ray
@@ -31,11 +31,12 @@ from pipelines.extract.planning import (
     read_plan,
     write_plan,
 )
-from pipelines.extract.retry import Fault, Problem, one_line, problem_of
+from pipelines.extract.retry import Fault, Problem, decoder_ended, one_line, problem_of
 from pipelines.extract.spec import RunSpec
-from pipelines.extract.window import Settled, Window
-from trajectories import EncodedClip, Failure, ShardReceipt, ShardWriter
-from trajectories.receipts import commit_name, receipt_from_json
+from pipelines.extract.window import Clip, Settled, Window
+from trajectories import ClipInfo, EncodedClip, Failure, ShardReceipt, ShardWriter
+from trajectories.leasing import require_lease
+from trajectories.receipts import read_receipt
 from trajectories.storage import connect
 
 _BUCKETS_AHEAD = 3  # one being tracked, one planned, one being planned
@@ -127,6 +128,7 @@ class Coordinator:
             self._send()
             self._wait()
             self._collect_writes()
+            self._line.report.queues = self._queues()
             self._line.tell()
         except RunStoppedError:
             raise
@@ -216,16 +218,15 @@ class Coordinator:
             self._shards[plan.name] = _Shard(plan, list(plan.failures))
             for failure in plan.failures:
                 self._line.report.failures[failure.error] += 1
+                self._line.report.note("video_failed", shard=plan.name, **asdict(failure))
             if plan.specs:
                 self._window.add_shard(plan.name, len(plan.specs))
             else:
                 self._close(plan.name)
 
     def _is_committed(self, plan: ShardPlan) -> bool:
-        name = commit_name(plan.name)
-        try:
-            receipt = receipt_from_json(self._storage.read(name), name)
-        except FileNotFoundError:
+        receipt = read_receipt(self._storage, plan.name)
+        if receipt is None:
             return False
         self._line.report.counts["clips_skipped"] += receipt.clips
         return True
@@ -239,8 +240,12 @@ class Coordinator:
         with ShardWriter(self._run.root, shard.plan.name) as writer:
             for clip in shard.clips:
                 writer.add(clip)
-            receipt = writer.commit(shard.failures)
+            receipt = writer.commit(shard.failures, self._require_lease)
         return receipt, time.perf_counter() - start
+
+    def _require_lease(self) -> None:
+        if self._run.lease is not None:
+            require_lease(self._storage, self._run.lease)
 
     def _collect_writes(self) -> None:
         for future in [future for future in self._writes if future.done()]:
@@ -248,13 +253,28 @@ class Coordinator:
             if kind == "plan":
                 self._plans.append((future.result(), False))
                 self._planning.remove(what)
+                clips = sum(item.clips for item in what.done)
+                self._line.report.note(
+                    "plan", bucket=what.bucket.name, videos=what.count, clips=clips
+                )
                 continue
             receipt, seconds = future.result()
             del self._shards[what]
             self._receipts.append(receipt)
             self._line.report.counts["shards"] += 1
+            self._line.report.counts["clips_committed"] += receipt.clips
             self._line.report.counts["bytes"] += receipt.bytes
             self._line.report.seconds["write"] += seconds
+            self._line.report.last_commit = time.time()
+            self._line.report.note(
+                "shard",
+                shard=what,
+                clips=receipt.clips,
+                tracks=receipt.tracks,
+                failures=receipt.failures,
+                bytes=receipt.bytes,
+                seconds=round(seconds, 3),
+            )
 
     # -- tracking
 
@@ -272,14 +292,22 @@ class Coordinator:
         try:
             result: BatchResult = ray.get(ref)
         except ray.exceptions.RayError as error:
-            problem = problem_of(error, "track")
+            problem = decoder_ended(problem_of(error, "track"), self._run.settings.clip_timeout)
             self._stop_if_fatal(problem)
             limbo = problem.fault is Fault.DEATH and problem.stage == "track"
+            self._line.report.note(
+                "batch_lost",
+                actor=actor,
+                error=problem.error,
+                message=problem.message,
+                clip_ids=[self._info(clip).clip_id for clip in clips],
+            )
             self._settled(self._window.lose(batch, problem), 0 if limbo else len(clips))
             if problem.fault in (Fault.DEATH, Fault.LOSS) and problem.stage == "track":
                 self._window.actor_down(actor)
                 if ("greet", actor) not in self._refs.values():
                     self._line.report.counts["deaths"] += problem.fault is Fault.DEATH
+                    self._line.report.note("actor_died", actor=actor, error=problem.error)
                     self._greet(actor)
             return
         report = self._line.report
@@ -287,10 +315,22 @@ class Coordinator:
         report.seconds["decode"] += result.decode_seconds
         report.seconds["track"] += result.track_seconds
         report.seconds["encode"] += result.encode_seconds
+        for reason, seconds in result.waits.items():
+            report.waits[reason] += seconds
         problems: list[Problem | None] = []
         for clip, outcome in zip(clips, result.clips, strict=True):
             if isinstance(outcome, Problem):
                 problems.append(outcome)
+                report.note(
+                    "attempt_failed",
+                    clip_id=self._info(clip).clip_id,
+                    source=self._info(clip).source,
+                    actor=actor,
+                    stage=outcome.stage,
+                    error=outcome.error,
+                    message=outcome.message,
+                    attempt=clip.attempts + 1,
+                )
                 continue
             problems.append(None)
             self._shards[clip.shard].clips.append(outcome)
@@ -304,7 +344,7 @@ class Coordinator:
             if item.problem is None:
                 continue
             shard = self._shards[item.clip.shard]
-            info = shard.plan.specs[item.clip.index].info
+            info = self._info(item.clip)
             problem = item.problem
             shard.failures.append(
                 Failure(
@@ -319,8 +359,21 @@ class Coordinator:
                 )
             )
             self._line.report.failures[problem.error] += 1
+            row = asdict(shard.failures[-1])
+            self._line.report.note("clip_failed", shard=item.clip.shard, **row)
         for name in self._window.closed():
             self._close(name)
+
+    def _info(self, clip: Clip) -> ClipInfo:
+        return self._shards[clip.shard].plan.specs[clip.index].info
+
+    def _queues(self) -> dict[str, int]:
+        return {
+            "buckets": len(self._buckets) + len(self._planning),
+            "shards": len(self._shards),
+            "writes": len(self._writes),
+            **self._window.queues(),
+        }
 
     # -- actors
 
@@ -338,8 +391,12 @@ class Coordinator:
             self._greet(actor)
             return
         self._fleet.greeted(actor, info)
+        self._line.report.note("actor_ready", actor=actor, node=info.node, pid=info.pid)
         waiting = self._window.in_limbo(actor)
-        self._settled(self._window.actor_up(actor, self._blamed(info.last_work)), waiting)
+        blamed, reason = self._blamed(info.last_work.key), None
+        if info.last_work.overrun:
+            reason = Problem("track", "ClipTimeout", info.last_work.overrun, Fault.DEATH)
+        self._settled(self._window.actor_up(actor, blamed, reason), waiting)
 
     def _blamed(self, key: str) -> tuple[int, int] | None:
         """Batch and position of the clip that an actor's last process died at, if it was ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import ray
 
@@ -24,6 +24,8 @@ from pipelines.extract.retry import one_line
 from pipelines.extract.spec import FleetSpec
 from pipelines.video import ClipSettings, ClipSpec
 
+# A video may be searched for so many times as long as one of its clips may be decoded.
+_PLAN_CLIPS = 60
 _TRACKER = ray.remote(TrackerActor)
 _MONITOR = ray.remote(Monitor)
 # Ray must not retry on its own: a video that crashes libav would crash it four times for each of
@@ -71,12 +73,14 @@ class Fleet:
             decode = decode.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)
             )
-        frames = [decode.remote(spec) for spec in specs]
+        limit = self._spec.clip_timeout
+        frames = [decode.remote(spec, limit) for spec in specs]
         return self._handles[number].track.remote(list(keys), list(specs), *frames)
 
     def plan(self, source: str) -> Any:
         """Starts planning a video; a reference to a PlannedSource or a Problem."""
-        return _PLAN.remote(source, self._clip)
+        limit, plan = self._spec.clip_timeout, cast(Any, _PLAN)
+        return plan.remote(source, self._clip, limit and _PLAN_CLIPS * limit)
 
 
 def start_monitor(spec: FleetSpec, sources: int) -> Any:
@@ -113,7 +117,7 @@ def start_actor(spec: FleetSpec, number: int) -> Any:
         max_restarts=-1,
         max_task_retries=0,
         scheduling_strategy="SPREAD" if spec.spread else "DEFAULT",
-    ).remote(spec.actor(number), spec.factory, spec.grid, pool.threads)
+    ).remote(spec.actor(number), spec.factory, spec.grid, pool.threads, spec.clip_timeout)
 
 
 def start_fleet(spec: FleetSpec) -> list[Any]:

@@ -10,18 +10,21 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.extract.actors import QueryGrid, TrackerFactory, TrackerLike
 from pipelines.extract.errors import ExtractError
+from pipelines.extract.estimate import Estimate
 from pipelines.extract.inputs import Bucket, record_inputs, recorded_buckets
-from pipelines.extract.launch import run_beam
+from pipelines.extract.launch import check_beam_options, run_beam
 from pipelines.extract.monitor import Snapshot
+from pipelines.extract.observe import Observer, RunWatch, ShowProgress, new_run
 from pipelines.extract.planning import finished_buckets, sweep_plans
 from pipelines.extract.pool import DECODE_CPUS, plan_pool
 from pipelines.extract.progress import Progress
 from pipelines.extract.settings import ExtractSettings, settings_to_dict
 from pipelines.extract.spec import FleetSpec, RunSpec
+from pipelines.extract.status import StatusFile
 from pipelines.extract.summary import ExtractSummary, summarise
 from pipelines.extract.watch import interrupts, last_snapshot, polling
 from trajectories import (
@@ -32,6 +35,8 @@ from trajectories import (
     open_dataset,
     sweep,
 )
+from trajectories.dataset import require_unused
+from trajectories.leasing import HeldLease, hold_lease
 from trajectories.storage import Storage, connect
 
 if TYPE_CHECKING:
@@ -45,6 +50,8 @@ def run_extract(
     beam_options: Sequence[str] | PipelineOptions | None = None,
     factory: TrackerFactory | None = None,
     progress: Progress | None = None,
+    observers: Sequence[Observer] = (),
+    estimate: Estimate | None = None,
 ) -> ExtractSummary:
     """Extracts trajectories of videos into a dataset, or completes one that was begun.
 
@@ -52,7 +59,8 @@ def run_extract(
     completes what is there. output: the dataset, a path or any fsspec URL. beam_options: Beam's
     own flags; without a runner among them Beam runs in this process. factory: makes the tracker
     in each actor, in place of `models.load_tracker` with the settings' names. progress: called
-    about twice a second from another thread.
+    about twice a second from another thread. observers: more of those who look on, see `observe`.
+    estimate: what `dry_run` expected, for the summary to compare with.
 
     Ctrl-C stops the run: what is committed stays, the rest is swept, KeyboardInterrupt is raised.
     Raises ExtractError, ClusterError, PoolError, DatasetError, SourceError or SettingsError, each
@@ -62,29 +70,38 @@ def run_extract(
     start = time.monotonic()
     storage = connect(output)
     sources = _expand(inputs)
-    spec = DatasetSpec(
-        tracker=settings.tracker,
-        weights_digest="",
-        settings=_dataset_settings(settings),
-        tapirus_version=importlib.metadata.version("tapirus"),
-    )
-    exists = _require_same(storage, spec)
-    if not sources and not exists:
+    check_beam_options(beam_options)
+    spec = dataset_spec(settings)
+    if not require_same(storage, spec) and not sources:
         raise ExtractError(f"no videos given, and {storage.root} is no dataset to complete")
-    if exists:
-        todo = _prepare(storage, sources, settings)
-        before = committed_shards(output)
-        if not todo:
-            return summarise(storage, before, before, None, time.monotonic() - start)
-    with interrupts() as interrupted:
-        snapshot = _on_cluster(
-            storage, spec, settings, sources, beam_options, factory, progress, interrupted
+    # From here on this run alone writes; a folder that cannot be written is found out right here.
+    with hold_lease(storage, settings.take_over) as lease:
+        exists = require_same(storage, spec)
+        if exists:
+            todo = _prepare(storage, sources, settings)
+            before = committed_shards(output)
+            if not todo:
+                return summarise(storage, before, before, None, time.monotonic() - start)
+        shown = [ShowProgress(progress)] if progress is not None else []
+        watch = RunWatch(
+            new_run(storage.root, settings.tracker, settings_to_dict(settings)),
+            [*shown, StatusFile(storage), *observers],
         )
-        if interrupted.is_set():
-            _sweep(storage)
-            raise KeyboardInterrupt
-    before = before if exists else {}
-    return summarise(storage, before, committed_shards(output), snapshot, time.monotonic() - start)
+        with watch, interrupts() as interrupted:
+            snapshot = _on_cluster(
+                storage, spec, settings, sources, beam_options, factory, watch, interrupted, lease
+            )
+            if interrupted.is_set():
+                with contextlib.suppress(DatasetError):  # else the next run sweeps
+                    lease.require()
+                    _sweep(storage)
+                raise KeyboardInterrupt
+            before = before if exists else {}
+            after = committed_shards(output)
+            seconds = time.monotonic() - start
+            summary = summarise(storage, before, after, snapshot, seconds, estimate)
+            watch.done(summary)
+        return summary
 
 
 def default_factory(settings: ExtractSettings) -> TrackerFactory:
@@ -113,18 +130,25 @@ def _expand(inputs: Sequence[str]) -> list[str]:
     return expand_sources(list(inputs))
 
 
-def _dataset_settings(settings: ExtractSettings) -> dict[str, Any]:
+def dataset_spec(settings: ExtractSettings) -> DatasetSpec:
+    """What defines the dataset of a run; the digest of the weights comes with the tracker."""
     values = settings_to_dict(settings, "dataset")
-    del values["tracker"]  # a field of the dataset's own
-    return values
+    del values["tracker"]  # a field of its own
+    return DatasetSpec(
+        tracker=settings.tracker,
+        weights_digest="",
+        settings=values,
+        tapirus_version=importlib.metadata.version("tapirus"),
+    )
 
 
-def _require_same(storage: Storage, spec: DatasetSpec) -> bool:
+def require_same(storage: Storage, spec: DatasetSpec) -> bool:
     """Whether the dataset exists; raises DatasetError if it was made with other settings.
 
     Weights are compared later, by the actor that has loaded them.
     """
     if "dataset.json" not in storage.list_files(""):
+        require_unused(storage)
         return False
     digest = open_dataset(storage.root).spec.weights_digest
     create_dataset(storage.root, replace(spec, weights_digest=digest))
@@ -142,7 +166,7 @@ def _prepare(
 
 
 def _sweep(storage: Storage) -> None:
-    with contextlib.suppress(DatasetError):  # nothing there yet
+    if storage.has("dataset.json"):
         sweep(storage.root)
     sweep_plans(storage)
 
@@ -157,8 +181,9 @@ def _on_cluster(
     sources: Sequence[str],
     beam_options: Sequence[str] | PipelineOptions | None,
     factory: TrackerFactory | None,
-    progress: Progress | None,
+    watch: RunWatch,
     interrupted: threading.Event,
+    lease: HeldLease,
 ) -> Snapshot | None:
     # Ray takes a second to import; a run with nothing to do has no need of it.
     from pipelines.extract.cluster import ray_cluster
@@ -171,7 +196,7 @@ def _on_cluster(
     )
 
     with ray_cluster(settings.ray_address, settings.object_store_mb) as cluster:
-        pool = plan_pool(cluster.cpus, cluster.gpus, settings.num_actors)
+        pool = plan_pool(cluster.cpus, cluster.gpus, settings.num_actors, cluster.node_cpus)
         run = f"run-{secrets.token_hex(6)}"
         fleet = FleetSpec(
             run,
@@ -179,12 +204,14 @@ def _on_cluster(
             QueryGrid(settings.grid, settings.query_frame),
             pickle_factory(factory or default_factory(settings)),
             spread=cluster.nodes > 1,
+            clip_timeout=settings.clip_timeout,
         )
         handles = start_fleet(fleet)
         try:
             info = first_ready(fleet, handles, settings.start_timeout, interrupted)
             if info is None:
                 return None
+            lease.require()
             create_dataset(storage.root, replace(spec, weights_digest=info.weights_digest))
             todo = _prepare(storage, sources, settings)
             monitor = start_monitor(fleet, sum(todo.values()))
@@ -196,8 +223,10 @@ def _on_cluster(
                 settings.ray_address or cluster.address,
                 # Half of what runs beside the trackers: the other half decodes for them.
                 planners=max(1, int(free / DECODE_CPUS) // 2),
+                lease=lease.ticket,
             )
-            with polling(monitor, progress, interrupted, run):
+            lease.on_lost = monitor.stop.remote
+            with polling(monitor, watch, interrupted, run):
                 run_beam(run_spec, todo, beam_options, monitor, interrupted)
             return last_snapshot(monitor)
         finally:

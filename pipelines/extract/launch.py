@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import difflib
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pipelines.extract.errors import ExtractError
 from pipelines.extract.inputs import Bucket
@@ -15,6 +17,8 @@ from pipelines.extract.watch import why_stopped
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+
+_JOB_SERVERS = ("PortableRunner", "FlinkRunner", "SparkRunner", "PrismRunner")
 
 
 def run_beam(
@@ -53,6 +57,54 @@ def run_beam(
     if state is not None and state != "DONE":
         reason = why_stopped(monitor)
         raise ExtractError(reason or f"the Beam job ended as {state}: see its runner's log")
+
+
+def check_beam_options(given: Sequence[str] | PipelineOptions | None) -> None:
+    """Raises ExtractError for words that Beam would drop without a sound.
+
+    What goes to a job server (Flink's, Spark's) may be an option of that server's own, so there
+    only near misses of Beam's options are refused. Costs nothing where none are given.
+    """
+    if not given:
+        return
+    with _quiet_beam():
+        from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+        if isinstance(given, PipelineOptions):
+            return  # made by a program; unknown names were its author's to see
+        unknown, known = _unknown_options(given)
+        runner = str(PipelineOptions(list(given)).view_as(StandardOptions).runner or "")
+    for word in unknown:
+        close = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.75)
+        if not close and runner.rpartition(".")[2] in _JOB_SERVERS:
+            continue
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ExtractError(f"{word} is no option of Beam{hint}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Of Beam's options: a value that does not fit is one line, not pages of usage."""
+
+    def add_value_provider_argument(self, *names: Any, **values: Any) -> None:
+        """What Beam's own parser has for options of templates."""
+        self.add_argument(*names, **values)
+
+    def error(self, message: str) -> NoReturn:
+        raise ExtractError(f"Beam's options: {message}")
+
+
+def _unknown_options(given: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that no class of Beam's options takes, and the names of all options."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser: Any = _Parser(allow_abbrev=False, add_help=False, conflict_handler="resolve")
+    queue, seen = list(PipelineOptions.__subclasses__()), set()
+    for kind in queue:
+        if kind not in seen:
+            seen.add(kind)
+            kind._add_argparse_args(parser)
+    _, unknown = parser.parse_known_args(list(given))
+    return unknown, [name for action in parser._actions for name in action.option_strings]
 
 
 def _beam_options(given: Sequence[str] | PipelineOptions | None) -> tuple[PipelineOptions, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import Any
 
@@ -30,7 +31,7 @@ class Line:
     """
 
     def __init__(self, fleet: FleetSpec) -> None:
-        self.report = Report()
+        self.report = Report(name=secrets.token_hex(4))
         self._run = fleet.run
         self._sent = 0.0
         self._reply: Any = None  # why to stop, as the monitor answers to a report
@@ -54,6 +55,7 @@ class Line:
     def flush(self) -> None:
         """Sends the report and waits until it has arrived."""
         self.ask()
+        self.report.queues = {}  # nothing is left in them
         self._send()
         self.ask()
 
@@ -70,7 +72,7 @@ class Line:
 
     def _send(self) -> None:
         self._reply = self._monitor.report.remote(self.report)
-        self.report = Report(first_submit=self.report.first_submit)
+        self.report = Report(name=self.report.name, first_submit=self.report.first_submit)
 
     def _hear(self, timeout: float) -> bool:
         """Whether the answer is there."""

@@ -9,6 +9,13 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.extract.accounting import WAITS
+from pipelines.extract.events import Event, EventBuffer
+
+_EVENTS_AT_ONCE = 1000  # of one report
+_STALE_SECONDS = 60.0  # the queues of a coordinator that has gone are no longer shown
 
 STAGES = ("plan", "decode", "track", "encode", "write")
 
@@ -21,19 +28,37 @@ class Report:
     failures: Counter[str] = field(default_factory=Counter)  # by error class
     # By stage, summed over processes.
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    # Of the trackers, by reason, summed over actors.
+    waits: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     first_submit: float | None = None
     last_result: float | None = None
+    last_commit: float | None = None
+    events: list[Event] = field(default_factory=list)
+    # Who reports, and how long its queues are now; None: it does not say.
+    name: str = ""
+    queues: dict[str, int] | None = None
+
+    def note(self, kind: str, **values: Any) -> None:
+        """Notes an event that happened just now."""
+        if len(self.events) < _EVENTS_AT_ONCE:
+            self.events.append(Event(kind, time.time(), values))
+        else:
+            self.counts["events_lost"] += 1
 
     def add(self, other: Report) -> None:
-        """Adds up two reports."""
+        """Adds up two reports; events and queues are kept elsewhere."""
         self.counts.update(other.counts)
         self.failures.update(other.failures)
         for stage, seconds in other.seconds.items():
             self.seconds[stage] += seconds
+        for reason, seconds in other.waits.items():
+            self.waits[reason] += seconds
         firsts = [t for t in (self.first_submit, other.first_submit) if t is not None]
         lasts = [t for t in (self.last_result, other.last_result) if t is not None]
+        commits = [t for t in (self.last_commit, other.last_commit) if t is not None]
         self.first_submit = min(firsts, default=None)
         self.last_result = max(lasts, default=None)
+        self.last_commit = max(commits, default=None)
 
 
 @dataclass(frozen=True)
@@ -50,12 +75,17 @@ class Snapshot:
     failures: int  # rows: clips and videos
     failures_by_error: dict[str, int]
     shards: int
-    bytes: int
+    bytes: int  # committed
     deaths: int  # trackers replaced
     retries: int
     actors: int
     seconds: dict[str, float]  # by stage, summed over processes
     tracking: float  # wall seconds from the first clip sent to the last result
+    working: float = 0.0  # wall seconds from the first clip sent to the last shard committed
+    waits: dict[str, float] = field(default_factory=dict)  # of the trackers, by reason
+    queues: dict[str, int] = field(default_factory=dict)  # how much waits where
+    heard: float = 0.0  # time.time() of the last report
+    clips_committed: int = 0
 
     @property
     def clips_per_second(self) -> float:
@@ -70,13 +100,20 @@ class Snapshot:
         return min(1.0, busy / room) if room > 0 else 0.0
 
     @property
+    def clips_expected(self) -> float | None:
+        """Clips in all, from the videos searched so far; None while nothing can be said."""
+        if not (self.sources_planned and self.clips_planned):
+            return None
+        return self.clips_planned * max(1.0, self.sources / self.sources_planned)
+
+    @property
     def eta(self) -> float | None:
         """Seconds left, from the clips planned so far; None while nothing can be said."""
-        if not (self.clips_done and self.sources_planned and self.clips_planned):
+        total = self.clips_expected
+        if total is None or not (self.clips_done and self.clips_per_second):
             return None
-        total = self.clips_planned * max(1.0, self.sources / self.sources_planned)
         left = max(0.0, total - self.clips_done - self.clips_skipped - self.failures)
-        return left / self.clips_per_second if self.clips_per_second else None
+        return left / self.clips_per_second
 
 
 class Monitor:
@@ -88,10 +125,20 @@ class Monitor:
         self._actors = actors
         self._total = Report()
         self._stop: str | None = None
+        self._events = EventBuffer()
+        self._queues: dict[str, tuple[float, dict[str, int]]] = {}
+        self._heard = self._start
 
     def report(self, report: Report) -> str | None:
         """Adds a report; returns why to stop, None to go on."""
+        lost = report.counts.pop("events_lost", 0)
         self._total.add(report)
+        self._events.extend(report.events)
+        if lost:
+            self._events.extend([Event("lost", time.time(), {"events": lost})])
+        self._heard = time.time()
+        if report.queues is not None:
+            self._queues[report.name] = (self._heard, report.queues)
         return self._stop
 
     def stop(self, reason: str) -> None:
@@ -102,12 +149,18 @@ class Monitor:
         """The reason given to `stop`."""
         return self._stop
 
+    def poll(self, number: int) -> tuple[Snapshot, tuple[int, int, list[Event]]]:
+        """The run so far, and its events from `number` on as `EventBuffer.since` gives them."""
+        return self.snapshot(), self._events.since(number)
+
     def snapshot(self) -> Snapshot:
         """The run so far."""
         total = self._total
-        tracking = 0.0
+        tracking = working = 0.0
         if total.first_submit is not None and total.last_result is not None:
             tracking = max(0.0, total.last_result - total.first_submit)
+            last = max(total.last_result, total.last_commit or 0.0)
+            working = max(0.0, last - total.first_submit)
         return Snapshot(
             elapsed=time.time() - self._start,
             sources=self._sources,
@@ -125,4 +178,16 @@ class Monitor:
             actors=self._actors,
             seconds={stage: float(total.seconds[stage]) for stage in STAGES},
             tracking=tracking,
+            working=working,
+            waits={reason: float(total.waits[reason]) for reason in WAITS},
+            queues=self._all_queues(),
+            heard=self._heard,
+            clips_committed=total.counts["clips_committed"],
         )
+
+    def _all_queues(self) -> dict[str, int]:
+        found: Counter[str] = Counter()
+        for heard, queues in self._queues.values():
+            if self._heard - heard < _STALE_SECONDS:
+                found.update(queues)
+        return dict(found)

@@ -147,6 +147,12 @@ def finished_buckets(committed: Iterable[str]) -> set[Bucket]:
     return {bucket for (bucket, total), chunks in seen.items() if len(chunks) == total}
 
 
+def bucket_of(shard: str) -> Bucket | None:
+    """The bucket that a shard belongs to, by its name; None for a name that is not ours."""
+    match = _NAME.fullmatch(shard)
+    return Bucket(int(match[1]), int(match[2])) if match else None
+
+
 def write_plan(storage: Storage, bucket: Bucket, shards: Iterable[ShardPlan]) -> None:
     """Records a bucket's plan, whole or not at all."""
     sink = io.BytesIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.extract.errors import PoolError
@@ -25,11 +26,14 @@ class PoolPlan:
     threads: int  # torch threads per actor
 
 
-def plan_pool(cpus: float, gpus: float, requested: int | None = None) -> PoolPlan:
-    """Chooses the pool for a cluster of `cpus` CPUs and `gpus` GPUs.
+def plan_pool(
+    cpus: float, gpus: float, requested: int | None = None, nodes: Sequence[float] = ()
+) -> PoolPlan:
+    """Chooses the pool for a cluster of `cpus` CPUs and `gpus` GPUs; nodes: CPUs of each machine.
 
     One actor per GPU where there are any, else one per eight CPUs. Actors never take every CPU of
-    the cluster: what decodes for them must run beside them, or both would wait for ever.
+    the cluster, nor of a machine that the actors of a lost one move to: what decodes for them must
+    run beside them, or both would wait for ever.
 
     Raises PoolError where the cluster cannot hold `requested` actors.
     """
@@ -46,8 +50,30 @@ def plan_pool(cpus: float, gpus: float, requested: int | None = None) -> PoolPla
         threads = max(1, min(_THREADS_BESIDE_GPU, int(cpus / actors)))
         return PoolPlan(actors, share, 1.0, threads)
     actors = requested or max(1, int(cpus) // _THREADS_PER_TRACKER)
-    share = _share(cpus, actors)
+    share = _beside_decoders(_share(cpus, actors), actors, nodes)
     return PoolPlan(actors, share, 0.0, max(1, int(cpus / actors)))
+
+
+def _beside_decoders(share: float, actors: int, nodes: Sequence[float]) -> float:
+    """The share, or the next smaller one with which all actors find a machine, and decoders room.
+
+    That holds however the actors gather: those of a machine that is lost move to the others.
+    """
+    # A machine that holds not even two decoders cannot be helped.
+    nodes = [node for node in nodes if node > 2 * DECODE_CPUS]
+    if not nodes:
+        return share
+
+    def fits(share: float) -> bool:
+        held = [min(actors, int(node / share)) for node in nodes]
+        room = all(
+            node - count * share >= 2 * DECODE_CPUS for node, count in zip(nodes, held, strict=True)
+        )
+        return room and sum(held) >= actors
+
+    whole = [float(count) for count in range(int(share), 0, -1)]
+    parts = [count / 100 for count in range(min(100, int(100 * share)), 0, -1)]
+    return next((fit for fit in [share, *whole, *parts] if fits(fit)), share)
 
 
 def _share(cpus: float, actors: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -88,6 +88,14 @@ def problem_of(error: BaseException, stage: str) -> Problem:
         stage = "decode"
     name = next((known for known in names if known in FAULTS), names[0])
     return Problem(stage, name, one_line(error), fault)
+
+
+def decoder_ended(problem: Problem, limit: float | None) -> Problem:
+    """A decoder's death in words: Ray only says that a worker has gone."""
+    if problem.stage != "decode" or problem.fault is not Fault.DEATH:
+        return problem
+    hang = "" if limit is None else f", or took longer than the {limit:g} s of --clip-timeout"
+    return replace(problem, message=f"the decoder's process ended: the video crashes it{hang}")
 
 
 def one_line(error: BaseException | str, limit: int = 500) -> str:

@@ -60,6 +60,13 @@ class ExtractSettings:
     )
     object_store_mb: int = _setting(1024, "run", "object store of a Ray started here", "MB")
     start_timeout: float = _setting(300.0, "run", "wait for the first tracker at most", "seconds")
+    # Far beyond what any clip takes: it is there for a decoder or a tracker that hangs.
+    clip_timeout: float | None = _setting(
+        600.0, "run", "limit for decoding, and for tracking, one clip; none: no limit", "seconds"
+    )
+    take_over: bool = _setting(
+        False, "run", "write although another run does; that run stops before its next commit"
+    )
     strict: bool = _setting(False, "run", "any failure makes the command fail")
 
     def __post_init__(self) -> None:
@@ -79,6 +86,10 @@ class ExtractSettings:
                 raise SettingsError(f"{name} is {value}: must be at least {bound}")
         if not self.start_timeout > 0:
             raise SettingsError(f"start_timeout is {self.start_timeout}: must be positive")
+        if self.clip_timeout is not None and not self.clip_timeout > 0:
+            raise SettingsError(
+                f"clip_timeout is {self.clip_timeout}: must be positive, or none for no limit"
+            )
         if self.query_frame not in ("first", "middle"):
             raise SettingsError(f'query_frame is "{self.query_frame}": choose first or middle')
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pipelines.extract.actors import QueryGrid
 from pipelines.extract.pool import PoolPlan
 from pipelines.extract.settings import ExtractSettings
+from trajectories.lease import Ticket
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class FleetSpec:
     grid: QueryGrid
     factory: bytes  # pickled by Ray, so that it may come from a script or a notebook
     spread: bool  # several machines: decode on the one that tracks
+    clip_timeout: float | None = None  # seconds for decoding, and for tracking, one clip
 
     def actor(self, number: int) -> str:
         """Ray's name for a tracker of this run."""
@@ -38,3 +40,4 @@ class RunSpec:
     fleet: FleetSpec
     ray_address: str
     planners: int  # videos searched at the same time
+    lease: Ticket | None = None  # what a shard is committed under

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pipelines.extract.accounting import SpeedOfLight, speed_of_light
+from pipelines.extract.estimate import Estimate, compare_rows
 from pipelines.extract.inputs import recorded_buckets
 from pipelines.extract.monitor import STAGES, Snapshot
 from pipelines.extract.progress import clock
 from trajectories import ShardReceipt
+from trajectories.report import readable_bytes
 from trajectories.storage import Storage
 from trajectories.tables import parquet_file
 
@@ -36,6 +39,8 @@ class ExtractSummary:
     retries: int = 0
     tracking_seconds: float = 0.0  # wall, from the first clip sent to the last result
     busy_share: float = 0.0  # of the trackers' time in `tracking_seconds`
+    light: SpeedOfLight | None = None  # how near the run came to its bare trackers
+    estimate: Estimate | None = None  # made before the run
 
     @property
     def total_clips(self) -> int:
@@ -45,6 +50,18 @@ class ExtractSummary:
     def succeeded(self, strict: bool = False) -> bool:
         """Whether the dataset holds clips, and with `strict` no failure."""
         return self.total_clips > 0 and not (strict and self.total_failures)
+
+    @property
+    def outcome(self) -> dict[str, float]:
+        """What an estimate can be compared with; see `estimate.compare`."""
+        there = self.estimate.clips_there if self.estimate is not None else 0
+        whole = self.clips + self.skipped_clips - there
+        return {
+            "clips": self.clips,
+            "wall_seconds": self.seconds,
+            "bytes": self.bytes,
+            "share": self.clips / whole if whole > 0 else 1.0,
+        }
 
     def text(self) -> str:
         """The summary for people: a few aligned lines."""
@@ -57,7 +74,7 @@ class ExtractSummary:
             kinds = (f"{count} {name}" for name, count in self.failures_by_error.items())
             failures += f"   ({', '.join(kinds)})"
         rows.append(("failures", failures))
-        rows.append(("written", f"{_size(self.bytes)} in {self.shards} shards"))
+        rows.append(("written", f"{readable_bytes(self.bytes)} in {self.shards} shards"))
         rate = f", {self.clips / self.seconds:.2f} clips/s" if self.seconds and self.clips else ""
         rows.append(("time", f"{clock(self.seconds)} ({self.seconds:.1f} s{rate})"))
         if self.clips:
@@ -65,22 +82,19 @@ class ExtractSummary:
             rows.append(("stages", stages))
             share = f"{100 * self.busy_share:.0f}% of the time"
             rows.append(("trackers", f"{self.actors}, busy {share}"))
+        if self.light is not None:
+            rows += self.light.lines()
         if self.deaths or self.retries:
             rows.append(("retries", f"{self.retries}, {self.deaths} trackers replaced"))
+        if self.estimate is not None and self.clips:
+            compared = compare_rows(self.estimate, self.outcome)
+            words = (f"{name} {value} of {expected}" for name, value, expected in compared)
+            rows.append(("estimate", ", ".join(words)))
         return "\n".join(f"{name:<9} {value}" for name, value in rows)
 
 
 def _seconds(value: float) -> str:
     return f"{value:.1f} s" if value >= 1 else f"{1000 * value:.0f} ms"
-
-
-def _size(count: int) -> str:
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 def summarise(
@@ -89,6 +103,7 @@ def summarise(
     after: Mapping[str, ShardReceipt],
     snapshot: Snapshot | None,
     seconds: float,
+    estimate: Estimate | None = None,
 ) -> ExtractSummary:
     """The summary from the receipts before and after a run; times come from its last snapshot."""
     new = [receipt for name, receipt in after.items() if name not in before]
@@ -105,6 +120,7 @@ def summarise(
         total_failures=sum(r.failures for r in after.values()),
         bytes=sum(r.bytes for r in new),
         seconds=seconds,
+        estimate=estimate,
     )
     if snapshot is None:
         return summary
@@ -116,6 +132,15 @@ def summarise(
         retries=snapshot.retries,
         tracking_seconds=snapshot.tracking,
         busy_share=snapshot.busy_share,
+        light=speed_of_light(
+            snapshot.tracks,
+            snapshot.actors,
+            snapshot.working,
+            snapshot.seconds.get("track", 0.0),
+            snapshot.waits,
+            max(0.0, snapshot.working - snapshot.tracking),
+            bare=None if estimate is None else estimate.tracks_per_second,
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipelines.extract.monitor import Snapshot
-from pipelines.extract.progress import Progress
+from pipelines.extract.observe import RunWatch
 
 _POLL_SECONDS = 0.5
 
@@ -39,29 +39,38 @@ def interrupts() -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def polling(
-    monitor: Any, progress: Progress | None, interrupted: threading.Event, run: str
+    monitor: Any, watch: RunWatch, interrupted: threading.Event, fleet: str
 ) -> Iterator[None]:
-    """Watches over a run from another thread: shows progress, passes Ctrl-C on."""
+    """Looks at a run from another thread: tells those who watch it, passes Ctrl-C on.
+
+    fleet: the name under which its coordinators know the run.
+    """
     import ray
 
     from pipelines.extract.line import request_stop
 
     over = threading.Event()
 
+    def look(timeout: float) -> bool:
+        """Whether the monitor is still there."""
+        try:
+            watch.see(*ray.get(monitor.poll.remote(watch.number), timeout=timeout))
+        except ray.exceptions.GetTimeoutError:
+            pass  # the cluster is busy; show the next one
+        except (ray.exceptions.RayError, ConnectionError):
+            return False  # it is gone, and the run with it
+        return True
+
     def poll() -> None:
         stopped = False
         while not over.wait(_POLL_SECONDS):
             if interrupted.is_set() and not stopped:
                 stopped = True
-                request_stop(run)
+                request_stop(fleet)
                 monitor.stop.remote("stopped by Ctrl-C")
-            if progress is not None:
-                try:
-                    progress(ray.get(monitor.snapshot.remote(), timeout=10))
-                except ray.exceptions.GetTimeoutError:
-                    continue  # the cluster is busy; show the next one
-                except ray.exceptions.RayError:
-                    return  # it is gone, and the run with it
+            if not look(timeout=10):
+                return
+        look(timeout=10)  # what happened since the last time
 
     thread = threading.Thread(target=poll, name="tapirus-progress", daemon=True)
     thread.start()

@@ -110,6 +110,11 @@ class Window:
         self._actors[number].queue.add(assignment.batch)
         return assignment
 
+    def queues(self) -> dict[str, int]:
+        """How many clips wait to be sent, and how many are with the trackers."""
+        sent = sum(len(assignment.clips) for assignment in self._sent.values())
+        return {"clips": len(self._fresh) + len(self._again), "sent": sent}
+
     def actor_is_up(self, number: int) -> bool:
         """Whether batches go to this actor."""
         return self._actors[number].up
@@ -131,12 +136,18 @@ class Window:
         self._open[shard] = clips
         self._fresh.extend(Clip(shard, index) for index in range(clips))
 
-    def actor_up(self, number: int, blamed: tuple[int, int] | None = None) -> list[Settled]:
+    def actor_up(
+        self,
+        number: int,
+        blamed: tuple[int, int] | None = None,
+        reason: Problem | None = None,
+    ) -> list[Settled]:
         """The actor takes calls from now on.
 
         blamed: batch and position in it of the clip that the actor's last process was working on
         when it died, if that is known. Only that clip's attempt counts; all others that were in
-        flight go back without a mark. Returns the clips that are finished by it.
+        flight go back without a mark. reason: why it died, where more is known than that it did.
+        Returns the clips that are finished by it.
         """
         actor = self._actors[number]
         actor.up = True
@@ -146,8 +157,10 @@ class Window:
         for assignment, problem in reversed(limbo):
             for position, clip in reversed(list(enumerate(assignment.clips))):
                 guilty = blamed == (assignment.batch, position)
-                fault = Fault.DEATH if guilty else Fault.LOSS
-                settled += self._judge(clip, replace(problem, fault=fault))
+                if guilty:
+                    settled += self._judge(clip, replace(reason or problem, fault=Fault.DEATH))
+                else:
+                    settled += self._judge(clip, replace(problem, fault=Fault.LOSS))
         return self._count(settled)
 
     def actor_down(self, number: int) -> None:

@@ -25,6 +25,7 @@ from trajectories import (
     storage,
     sweep,
 )
+from trajectories.leasing import hold_lease
 
 CLIPS = [
     encode_clip(random_clip(i, source=source, start_s=start))
@@ -298,6 +299,31 @@ def test_object_store_fault_at_any_upload(monkeypatch: pytest.MonkeyPatch) -> No
         assert sweep(root) == []
         _commit(root)
         assert len(list(open_dataset(root))) == 3
+
+
+def test_an_object_store_is_not_listed_for_each_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    root = "memory://listings"
+    create_dataset(root, SPEC)
+    listed = []
+    list_folder = MemoryFileSystem.ls
+    monkeypatch.setattr(
+        MemoryFileSystem,
+        "ls",
+        lambda self, path, *rest, **named: (
+            listed.append(path) or list_folder(self, path, *rest, **named)
+        ),
+    )
+    with hold_lease(storage.connect(root)) as lease:
+        listed.clear()
+        for number in range(5):
+            for _ in range(2):  # the second finds it committed
+                with ShardWriter(root, f"s{number}") as writer:
+                    writer.add(CLIPS[0])
+                    writer.commit(FAILURES, guard=lease.require)
+        assert listed == []
+    assert len(committed_shards(root)) == 5
 
 
 def test_emulators_are_spared_the_zonal_buckets(monkeypatch: pytest.MonkeyPatch) -> None:

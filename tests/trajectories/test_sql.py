@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,7 +161,8 @@ def test_tables_without_files_have_their_columns(tmp_path: Path) -> None:
     for table, view in {"clips": "clips", "tracks": "tracks", "failures": "failures"}.items():
         result = fetch_result(dataset.sql(f"SELECT * FROM {view}"))
         assert result.num_rows == 0
-        assert result.schema.names == SCHEMAS[table].names
+        more = ["replay"] if table == "failures" else []
+        assert result.schema.names == SCHEMAS[table].names + more
     assert dataset.sql("SELECT count(*) FROM points").fetchall() == [(0,)]
     assert dataset.sql("FROM visible_at(0)").fetchall() == []
 
@@ -247,3 +249,17 @@ def test_a_limit(tmp_path: Path) -> None:
     result = fetch_result(dataset.sql("SELECT * FROM clips"), limit=3)
     assert isinstance(result, pa.Table)
     assert result.num_rows == 3
+
+
+def test_failures_tell_the_command_that_runs_them_again(tmp_path: Path) -> None:
+    root = tmp_path / "my tracks"
+    odd = "/v/it's.mp4"
+    failures = [
+        Failure("/v/a.mp4", "0" * 32, 3.0, 4.0, "track", "ActorDiedError", "killed", 3),
+        Failure(odd, None, None, None, "open", "VideoError", "no video", 1),
+    ]
+    dataset = write_dataset(root, {"s": [random_clip(1)]}, failures)
+    rows = fetch_result(dataset.sql("SELECT replay FROM failures ORDER BY clip_id NULLS LAST"))
+    commands = [shlex.split(command) for command in rows["replay"].to_pylist()]
+    start = ["tapirus", "replay", str(root)]
+    assert commands == [[*start, "0" * 32], [*start, odd]]

@@ -33,7 +33,7 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def quick_settings() -> Callable[..., ExtractSettings]:
     """Small clips and grids; keyword arguments change settings."""
 

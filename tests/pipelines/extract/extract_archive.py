@@ -22,9 +22,9 @@ class Archive:
 
 
 def digests(root: Path) -> Mapping[str, str]:
-    """Every file of a dataset and the digest of its bytes."""
+    """Every file of a dataset's content and the digest of its bytes."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != "status.json"  # tells of the run, with its times
     }

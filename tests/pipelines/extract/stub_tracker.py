@@ -5,6 +5,7 @@ Its factory is sent to Ray by value (`ship`), since workers cannot import the te
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
@@ -34,12 +35,18 @@ def expected_tracks(video: np.ndarray, queries: np.ndarray) -> np.ndarray:
     return queries[:, None, [2, 1]] + (times - queries[:, None, :1]) * velocity
 
 
+def stuck_in_a_library() -> None:
+    """A call of C code that does not come back and keeps Python locked."""
+    ctypes.PyDLL(None).sleep(3600)
+
+
 @dataclass
 class StubTracker:
-    """seconds: how long each clip takes. dies_at, raises_at, lost_at: brightness of clips that kill
-    the process, raise an error, or give tracks that are not finite."""
+    """seconds: how long each clip takes. dies_at, raises_at, lost_at, hangs_at: brightness of clips
+    that kill the process, raise an error, give tracks that are not finite, or never end."""
 
     seconds: float = 0.0
+    hangs_at: float | None = None
     dies_at: float | None = None
     raises_at: float | None = None
     lost_at: float | None = None
@@ -51,6 +58,8 @@ class StubTracker:
         level = brightness(video)
         if self.dies_at is not None and abs(level - self.dies_at) < 3:
             os._exit(11)
+        if self.hangs_at is not None and abs(level - self.hangs_at) < 3:
+            stuck_in_a_library()
         if self.raises_at is not None and abs(level - self.raises_at) < 3:
             raise FloatingPointError("this clip is poison")
         tracks = expected_tracks(video, queries)

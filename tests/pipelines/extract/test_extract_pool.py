@@ -44,3 +44,27 @@ def test_decoders_always_find_room_beside_the_trackers(cpus: int, gpus: int) -> 
 def test_what_does_not_fit_is_refused(cpus: int, gpus: int, requested: int, words: str) -> None:
     with pytest.raises(PoolError, match=words):
         plan_pool(cpus, gpus, requested)
+
+
+@pytest.mark.parametrize("node", [1, 2, 3, 4, 7, 8, 16, 33])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("requested", [None, 1, 2, 3])
+def test_decoders_find_room_on_machines_that_take_in_the_actors_of_lost_ones(
+    node: int, count: int, requested: int | None
+) -> None:
+    plan = plan_pool(node * count, 0, requested, [node] * count)
+    # As many as Ray would put there if all other machines had gone.
+    gathered = min(plan.actors, int(node / plan.num_cpus))
+    assert gathered >= 1
+    assert count * int(node / plan.num_cpus) >= plan.actors
+    assert node - gathered * plan.num_cpus >= 2 * DECODE_CPUS
+    # No less than needed: what fits one machine alone is as before.
+    if count == 1:
+        assert plan == plan_pool(node, 0, requested)
+
+
+def test_machines_of_different_sizes() -> None:
+    plan = plan_pool(14, 0, 3, [2, 4, 8])
+    for node in (2, 4, 8):
+        gathered = min(3, int(node / plan.num_cpus))
+        assert node - gathered * plan.num_cpus >= 2 * DECODE_CPUS
