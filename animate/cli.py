@@ -87,7 +87,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pixel-steps",
     type=click.IntRange(0, 1000),
-    default=8,
+    default=1,
     show_default=True,
     help="Denoising steps of what comes into view; 0: filled from around it, fast.",
 )

@@ -40,7 +40,7 @@ class AnimationSettings:
     ("fit"). "auto": the square, unless there is a mask, or a drag or pin beside it."""
     steps: int = 20
     """Denoising steps of the trajectories."""
-    pixel_steps: int = 8
+    pixel_steps: int = 1
     """Denoising steps of what comes into view; 0: it is filled from around it, without a model."""
     guidance: float = 2.0
     """How much more the photo counts than without guidance, which is 1."""

@@ -150,7 +150,7 @@ def trajectory(
 
 @click.command("pixel")
 @click.option(
-    "--steps", type=click.IntRange(min=1), default=8, show_default=True, help="Denoising steps."
+    "--steps", type=click.IntRange(min=1), default=1, show_default=True, help="Denoising steps."
 )
 @click.option(
     "--tracker",
