@@ -34,7 +34,7 @@ class OutputFile(click.ParamType):
 def keep_source(source: str, output: str) -> None:
     """Raises UsageError where ``output`` would replace the video that is read."""
     if os.path.exists(source) and os.path.exists(output) and os.path.samefile(source, output):
-        raise click.UsageError(f"{output} is what is read: give another name")
+        raise click.UsageError(f"{output} is what is read: give -o another name")
 
 
 def _or(names: tuple[str, ...]) -> str:

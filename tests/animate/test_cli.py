@@ -254,11 +254,11 @@ def test_a_folder_without_rights_is_refused_before_the_work(
 def test_ctrl_c_leaves_no_half_file(model_folder: Path, photo: Path) -> None:
     words = [sys.executable, "-m", "animate", photo, "--model", model_folder]
     process = subprocess.Popen(
-        [*map(str, words), "--pixel-steps", "0", "--steps", "1000"],
+        [*map(str, words), "--samples", "64", "--steps", "1000"],  # minutes
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(8)  # within the thousand steps, or still at the imports: it must not matter
+    time.sleep(8)  # within the thousand steps, or on a slow machine at the imports
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

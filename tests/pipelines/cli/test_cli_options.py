@@ -26,6 +26,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         settings: ExtractSettings,
         beam_options: list[str],
         progress: object,
+        observers: list[object],
+        **more: object,
     ) -> ExtractSummary:
         seen.update(inputs=inputs, output=output, settings=settings, beam=beam_options)
         return ExtractSummary(output, clips=1)
