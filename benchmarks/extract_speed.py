@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,7 @@ class Timing:
     clips: int
     seconds: float
     working: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)  # seconds, over all processes
 
     @property
     def per_clip(self) -> float:
@@ -195,7 +196,8 @@ def by_extract(sources: list[str], output: str, settings: ExtractSettings) -> Ti
     seconds = time.perf_counter() - began
     if summary.failures:
         raise SystemExit(f"{summary.failures} clips failed")
-    return Timing(summary.clips, seconds, rates.seen[-1].elapsed)
+    last = rates.seen[-1]
+    return Timing(summary.clips, seconds, last.elapsed, last.seconds)
 
 
 def by_ray_data(sources: list[str], output: str, settings: ExtractSettings) -> Timing:
@@ -302,6 +304,11 @@ def overhead(args: argparse.Namespace, folder: Path) -> None:
                     f"{after:>12.1f}  {theirs.seconds:>11.2f}  {theirs.per_clip:>8.1f}",
                     flush=True,
                 )
+                stages = ", ".join(
+                    f"{stage} {1000 * spent / ours.clips:.1f}"
+                    for stage, spent in ours.stages.items()
+                )
+                print(f"         of tapirus, ms of a process per clip: {stages}", flush=True)
 
 
 def main() -> None:

@@ -257,6 +257,8 @@ def test_ctrl_c_leaves_no_half_file(model_folder: Path, photo: Path) -> None:
         [*map(str, words), "--samples", "64", "--steps", "1000"],  # minutes
         stderr=subprocess.PIPE,
         text=True,
+        # Jobs in the background of a script inherit that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     time.sleep(8)  # within the thousand steps, or on a slow machine at the imports
     process.send_signal(signal.SIGINT)

@@ -142,8 +142,10 @@ class Storm:
 @pytest.mark.timeout(3500)
 @pytest.mark.parametrize("kills", [KILLS])
 def test_a_storm_of_kills_leaves_the_datasets_of_calm(
-    tmp_path: Path, calm: Archive, kills: int
+    tmp_path: Path, calm: Archive, kills: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Ray reads how to authenticate when it is imported, and this process has done so already.
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     began = time.monotonic()
     with local_cluster(Shape(nodes=3, cpus=2, gpus=0, object_store_mb=100)) as cluster:
         storm = Storm(cluster, calm, tmp_path, seed=kills)
