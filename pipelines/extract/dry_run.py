@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,9 @@ def dry_run(
     with trial.check("cluster") as told:
         from pipelines.extract.cluster import ray_cluster
 
+        began = time.monotonic()
         with ray_cluster(settings.ray_address, settings.object_store_mb) as cluster:
+            joined = time.monotonic() - began
             pool = plan_pool(cluster.cpus, cluster.gpus, settings.num_actors)
             told.append(_describe(cluster, pool))
             trial.over("cluster", told)
@@ -105,6 +108,7 @@ def dry_run(
                 make = factory or default_factory(settings)
                 made = _on_cluster(trial, cluster, pool, settings, sources, sample, make)
                 if made is not None:
+                    made = replace(made, start_seconds=made.start_seconds + joined)
                     room = Room(pool.actors, cluster.cpus, cluster.gpus)
                     there = sum(r.clips for r in committed_shards(output).values())
                     trial.result.estimate = replace(estimate(made, room, prices), clips_there=there)

@@ -77,7 +77,7 @@ class Sample:
     videos: how many there are. clips, plan_seconds: of each sampled video, 0 clips where it could
     not be read. failed: sampled videos with a failure. decode_seconds, track_seconds,
     encode_seconds, clip_bytes: of each clip that was tried, the tracker being warm and alone.
-    tracks: per clip. start_seconds: until the tracker was loaded.
+    tracks: per clip. start_seconds: until the cluster was joined and the tracker loaded.
     """
 
     videos: int
