@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pipelines.extract.beam_workers import WorkerDiedError, are_apart, watched
 from pipelines.extract.errors import ExtractError
 from pipelines.extract.inputs import Bucket
 from pipelines.extract.spec import RunSpec
@@ -39,8 +40,15 @@ def run_beam(
             options, runner = _beam_options(beam_options)
             pipeline = beam.Pipeline(runner=runner, options=options)
             _ = pipeline | "Buckets" >> beam.Create(elements) | TrackVideos(run)
-            result = pipeline.run()
-            state = result.wait_until_finish()
+
+            def work() -> str | None:
+                state: str | None = pipeline.run().wait_until_finish()
+                return state
+
+            # Elsewhere in the main thread: it is the one that Ctrl-C interrupts.
+            state = watched(work) if are_apart(options) else work()
+    except WorkerDiedError:
+        raise
     except Exception as error:
         if interrupted.is_set():
             return

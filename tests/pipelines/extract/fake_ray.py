@@ -21,7 +21,7 @@ import pytest
 import ray.exceptions
 import stub_tracker
 
-from pipelines.extract import coordinator, job
+from pipelines.extract import coordinator, job, writers
 from pipelines.extract.actors import ActorInfo, BatchResult, QueryGrid, encode_result
 from pipelines.extract.coordinator import Coordinator
 from pipelines.extract.diary import LastWork
@@ -283,7 +283,7 @@ def pretending(world: World) -> Any:
         patch.setattr(coordinator, "ray", world)
         patch.setattr(coordinator, "Fleet", world.fleet)
         patch.setattr(coordinator, "Line", QuietLine)
-        patch.setattr(coordinator, "ThreadPoolExecutor", AtOnce)
+        patch.setattr(writers, "ThreadPoolExecutor", AtOnce)
         patch.setattr(storage, "_sync", lambda path: None)  # nobody pulls the plug
         yield
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def tracker_pids() -> list[int]:
     """Processes of tracker actors that descend from this process."""
-    found = []
+    # "ray::TrackerActor", and while it works "ray::TrackerActor.track".
+    return [pid for pid, line in _lines() if line.startswith(b"ray::TrackerActor")]
+
+
+def beam_worker_pids() -> list[int]:
+    """Processes of Beam's workers that descend from this process."""
+    # A shell stands between the worker and the driver.
+    return [
+        pid
+        for pid, line in _lines()
+        if b"sdk_worker_main" in line and not line.startswith(b"/bin/sh")
+    ]
+
+
+def _lines() -> Iterator[tuple[int, bytes]]:
+    """Number and command line of each descendant."""
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
+        if folder.name.isdigit() and _is_ours(int(folder.name)):
             try:
-                line = (folder / "cmdline").read_bytes()
+                yield int(folder.name), (folder / "cmdline").read_bytes()
             except OSError:
                 continue  # it has just ended
-            # "ray::TrackerActor", and while it works "ray::TrackerActor.track".
-            if line.startswith(b"ray::TrackerActor"):
-                found.append(int(folder.name))
-    return [pid for pid in found if _is_ours(pid)]
 
 
 def _is_ours(pid: int) -> bool:

@@ -26,6 +26,7 @@ from pipelines.extract import (
     ExtractError,
     ExtractSettings,
     coordinator,
+    open_shards,
     run_extract,
     settings_from_dict,
 )
@@ -211,6 +212,7 @@ def test_a_clock_that_jumps_changes_nothing(
         fake = types.SimpleNamespace(time=jump, perf_counter=jump, monotonic=jump)
         with monkeypatch.context() as patch:
             patch.setattr(coordinator, "time", fake)
+            patch.setattr(open_shards, "time", fake)
             small.run(tmp_path / str(seed))
         small.check(tmp_path / str(seed), f"seed {seed}")
 
@@ -232,10 +234,10 @@ def test_what_is_in_flight_and_in_memory_does_not_grow_with_the_queue(
 
     def watched(self: Any) -> None:
         step(self)
-        held = sum(len(shard.clips) for shard in self._shards.values())
+        held = sum(len(shard.clips) for shard in self._shards._shards.values())
         most["clips"] = max(most["clips"], held)
         most["shards"] = max(most["shards"], len(self._shards))
-        most["plans"] = max(most["plans"], len(self._plans) + len(self._planning))
+        most["plans"] = max(most["plans"], len(self._plans))
 
     monkeypatch.setattr(coordinator.Coordinator, "_step", watched)
     seen = {}

@@ -16,7 +16,8 @@ from extract_archive import Archive
 
 from pipelines.extract import ExtractError, ExtractSettings, TrackerFactory, run_extract
 from pipelines.extract.cluster import Cluster
-from pipelines.extract.coordinator import Coordinator
+from pipelines.extract.open_shards import OpenShards
+from trajectories import ShardReceipt
 
 Settings = Callable[..., ExtractSettings]
 Stub = Callable[..., TrackerFactory]
@@ -96,15 +97,15 @@ def test_a_bundle_that_fails_is_tried_again_and_nothing_is_done_twice(
     digests: Digests,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    collect, failed = Coordinator._collect_writes, []
+    commit, failed = OpenShards._committed, []
 
-    def fail_once(self: Coordinator) -> None:
-        collect(self)
-        if self._receipts and not failed:
+    def fail_once(self: OpenShards, receipt: ShardReceipt, seconds: float) -> None:
+        commit(self, receipt, seconds)
+        if not failed:
             failed.append(True)
             raise RuntimeError("the worker broke")
 
-    monkeypatch.setattr(Coordinator, "_collect_writes", fail_once)
+    monkeypatch.setattr(OpenShards, "_committed", fail_once)
     summary = run_extract(
         [str(archive.folder / "*.mp4")],
         str(tmp_path / "out"),

@@ -1,4 +1,4 @@
-"""Drivers, trackers and whole machines killed at random, over and over; the datasets do not show.
+"""Drivers, Beam workers, trackers and whole machines killed at random; the datasets do not show.
 
 `TAPIRUS_KILLS=20 pytest -m slow -s …` makes it shorter.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from extract_archive import Archive, digests
 from fake_ray import Faults, World, pretending
-from processes import tracker_pids
+from processes import beam_worker_pids, tracker_pids
 
 from pipelines.extract import ExtractSettings, run_extract, settings_to_dict
 from pipelines.extract.actors import plan_source
@@ -30,6 +30,8 @@ from pipelines.launch.local_cluster import LocalCluster, local_cluster
 from pipelines.launch.settings import LocalCluster as Shape
 from pipelines.video import read_clip, write_video
 
+# Half of the drivers have Beam work in two processes of its own.
+SEVERAL = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
 DRIVER = Path(__file__).parent / "extract_driver.py"
 KILLS = int(os.environ.get("TAPIRUS_KILLS", "100"))
 
@@ -92,6 +94,7 @@ class Storm:
             "output": str(self.out),
             "settings": settings,
             "stub": {"seconds": seconds},
+            "beam_options": self.rng.choice([None, SEVERAL]),
         }
         self.starts += 1
         with self.log.open("wb") as log:
@@ -115,10 +118,18 @@ class Storm:
 
     def kill(self) -> None:
         """Kills something."""
-        what = self.rng.choices(["tracker", "driver", "raylet"], [6, 2, 2])[0]
-        trackers = tracker_pids()
+        what = self.rng.choices(["tracker", "worker", "driver", "raylet"], [6, 2, 2, 2])[0]
+        trackers, workers = tracker_pids(), beam_worker_pids()
         if what == "tracker" and trackers:
             os.kill(self.rng.choice(trackers), signal.SIGKILL)
+        elif what == "worker" and workers:
+            os.kill(self.rng.choice(workers), signal.SIGKILL)
+            assert self.driver is not None
+            code = self.driver.wait(timeout=300)
+            # It may have been at its end already.
+            assert code == 0 or "Beam worker" in self.log.read_text(), self.log.read_text()[-3000:]
+            if code:
+                self.start(0.3)
         elif what == "raylet":
             node = self.nodes.pop(self.rng.randrange(len(self.nodes)))
             self.cluster.kill_node(node)
@@ -127,7 +138,7 @@ class Storm:
             self.stop()
             self.start(0.3)
         else:
-            return  # no tracker is there at the moment
+            return  # there is none at the moment
         self.killed[what] += 1
 
     def stop(self) -> None:
@@ -169,4 +180,4 @@ def test_a_storm_of_kills_leaves_the_datasets_of_calm(
         f"{storm.killed.total()} kills ({dict(storm.killed)}) in {seconds:.0f} s, "
         f"{storm.starts} drivers, {storm.rounds + 1} datasets completed and equal"
     )
-    assert set(storm.killed) == {"tracker", "driver", "raylet"} or kills < 20
+    assert set(storm.killed) == {"tracker", "worker", "driver", "raylet"} or kills < 20
