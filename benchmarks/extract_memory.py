@@ -13,6 +13,7 @@ four times a second. All files are made here, in a temporary folder that is remo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,7 +22,9 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -59,23 +62,17 @@ def repeat_video(path: Path, minutes: int, folder: Path) -> None:
                     sink.mux(packet)
 
 
-class Slow:
+@contextlib.contextmanager
+def slow_storage() -> Iterator[None]:
     """Half a second for every file that is published."""
+    publish = LocalStorage.publish
 
-    def __init__(self) -> None:
-        self._publish = LocalStorage.publish
+    def late(storage: LocalStorage, staged: Staged) -> None:
+        time.sleep(0.5)
+        publish(storage, staged)
 
-    def __enter__(self) -> None:
-        publish = self._publish
-
-        def late(storage: LocalStorage, staged: Staged) -> None:
-            time.sleep(0.5)
-            publish(storage, staged)
-
-        LocalStorage.publish = late  # type: ignore[method-assign]
-
-    def __exit__(self, *error: object) -> None:
-        LocalStorage.publish = self._publish  # type: ignore[method-assign]
+    with mock.patch.object(LocalStorage, "publish", late):
+        yield
 
 
 class Memory:
@@ -183,7 +180,7 @@ def run_case(case: str, quick: bool, folder: Path) -> float:
     sources = [str(path) for path in sorted(videos.iterdir())]
     if case != "slow":
         return measured(f"{count} videos of 1 min", sources, output, settings)
-    with Slow():
+    with slow_storage():
         return measured(f"{count} videos, slow storage", sources, output, settings)
 
 
