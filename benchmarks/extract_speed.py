@@ -36,9 +36,17 @@ from pipelines.extract import ExtractSettings, Snapshot, default_factory, run_ex
 from pipelines.extract.accounting import speed_of_light
 from pipelines.extract.settings import settings_from_dict
 from pipelines.render import demo_clip
-from pipelines.video import ClipSettings, ClipSpec, plan_clips, read_clip, write_video
+from pipelines.video import (
+    ClipReader,
+    ClipSettings,
+    ClipSpec,
+    plan_clips,
+    read_clip,
+    write_video,
+)
 
 _CLIPS_PER_VIDEO = 8
+_BATCH = 16  # of Ray Data: what an extraction comes to by itself with clips as small as these
 _TINY = {"grid": 4, "clip": {"size": 32, "num_frames": 6, "cut_threshold": None}}
 
 
@@ -214,11 +222,11 @@ def by_ray_data(sources: list[str], output: str, settings: ExtractSettings) -> T
     clips = (
         ray.data.from_items([{"source": source} for source in sources])
         .flat_map(_Plan(settings.clip), num_cpus=0.25)
-        .map(_decode, num_cpus=0.25)
+        .map_batches(_decode, batch_size=_BATCH, num_cpus=0.25)
         .map_batches(
             _Track,
             fn_constructor_args=(settings.grid,),
-            batch_size=settings.batch_clips,
+            batch_size=_BATCH,
             compute=ray.data.ActorPoolStrategy(size=1),
             num_cpus=0.5,
         )
@@ -239,10 +247,12 @@ class _Plan:
         return [{"spec": pickle.dumps(spec)} for spec in specs]
 
 
-def _decode(row: dict[str, Any]) -> dict[str, Any]:
+def _decode(batch: dict[str, np.ndarray]) -> dict[str, Any]:
     import pickle
 
-    return {"spec": row["spec"], "frames": read_clip(pickle.loads(row["spec"]))}
+    with ClipReader() as reader:
+        frames = [reader.read(pickle.loads(data)) for data in batch["spec"]]
+    return {"spec": batch["spec"], "frames": np.stack(frames)}
 
 
 class _Track:

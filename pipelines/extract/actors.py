@@ -21,7 +21,7 @@ from pipelines.extract.accounting import waited
 from pipelines.extract.diary import Diary, LastWork, diary_folder, time_limit
 from pipelines.extract.planning import PlannedSource, failed_source, pack_source
 from pipelines.extract.retry import Fault, Problem, problem_of
-from pipelines.video import ClipSettings, ClipSpec, plan_clips, read_clip
+from pipelines.video import ClipReader, ClipSettings, ClipSpec, plan_clips
 from trajectories import ClipTracks, EncodedClip, encode_clip
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def plan_source(
 ) -> PlannedSource | Problem:
     """Cuts one video into clips. A problem that may pass (a file store's) comes back as such.
 
-    limit: seconds until the process is ended; likewise in `decode_clip`.
+    limit: seconds until the process is ended; likewise in `decode_clips`.
     """
     start = time.perf_counter()
     try:
@@ -118,12 +118,17 @@ def plan_source(
     return pack_source(plan, time.perf_counter() - start)
 
 
-def decode_clip(spec: ClipSpec, limit: float | None = None) -> Decoded:
-    """Reads a clip's frames."""
+def decode_clips(specs: Sequence[ClipSpec], limit: float | None = None) -> tuple[Decoded, ...]:
+    """Reads the frames of a batch, clip by clip. limit: seconds for each of them."""
+    with ClipReader() as reader:
+        return tuple(_decode(reader, spec, limit) for spec in specs)
+
+
+def _decode(reader: ClipReader, spec: ClipSpec, limit: float | None) -> Decoded:
     start = time.perf_counter()
     try:
         with time_limit(limit):
-            frames = read_clip(spec)
+            frames = reader.read(spec)
         return Decoded(frames, None, time.perf_counter() - start, time.time())
     except Exception as error:
         seconds = time.perf_counter() - start
@@ -171,7 +176,7 @@ class TrackerActor:
         )
 
     def track(
-        self, keys: Sequence[str], specs: Sequence[ClipSpec], *decoded: Decoded
+        self, keys: Sequence[str], specs: Sequence[ClipSpec], decoded: Sequence[Decoded]
     ) -> BatchResult:
         """Tracks each clip. A clip's exception becomes its result; the others are not touched.
 

@@ -13,7 +13,7 @@ from pipelines.extract.actors import (
     ActorInfo,
     TrackerActor,
     TrackerFactory,
-    decode_clip,
+    decode_clips,
     plan_source,
 )
 from pipelines.extract.cluster import NAMESPACE
@@ -30,7 +30,7 @@ _TRACKER = ray.remote(TrackerActor)
 _MONITOR = ray.remote(Monitor)
 # Ray must not retry on its own: a video that crashes libav would crash it four times for each of
 # our attempts.
-_DECODE = ray.remote(num_cpus=DECODE_CPUS, max_retries=0)(decode_clip)
+_DECODE = ray.remote(num_cpus=DECODE_CPUS, max_retries=0)(decode_clips)
 _PLAN = ray.remote(num_cpus=DECODE_CPUS, max_retries=0)(plan_source)
 
 
@@ -73,9 +73,8 @@ class Fleet:
             decode = decode.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)
             )
-        limit = self._spec.clip_timeout
-        frames = [decode.remote(spec, limit) for spec in specs]
-        return self._handles[number].track.remote(list(keys), list(specs), *frames)
+        frames = decode.remote(list(specs), self._spec.clip_timeout)
+        return self._handles[number].track.remote(list(keys), list(specs), frames)
 
     def plan(self, source: str) -> Any:
         """Starts planning a video; a reference to a PlannedSource or a Problem."""

@@ -53,13 +53,22 @@ class ExtractSettings:
     max_attempts: int = _setting(3, "run", "tries before a clip is given up", "tries")
     # Two keep an actor busy while a result travels; more only fill the object store.
     in_flight: int = _setting(3, "run", "batches queued per tracker", "batches")
-    batch_clips: int = _setting(1, "run", "clips per call of a tracker", "clips")
+    batch_clips: int | None = _setting(
+        None, "run", "clips per call of a tracker; none: what takes a fifth of a second", "clips"
+    )
     num_actors: int | None = _setting(None, "run", "trackers; none: what the cluster holds")
     ray_address: str | None = _setting(
         None, "run", "Ray cluster to join; none: start one on this machine"
     )
     object_store_mb: int = _setting(1024, "run", "object store of a Ray started here", "MB")
     start_timeout: float = _setting(300.0, "run", "wait for the first tracker at most", "seconds")
+    # A node that a cloud takes back, and the image it pulls again, take ten minutes and more.
+    cluster_timeout: float | None = _setting(
+        1800.0,
+        "run",
+        "wait for a Ray cluster that is gone or has no CPU yet; none: for ever, 0: not at all",
+        "seconds",
+    )
     # Far beyond what any clip takes: it is there for a decoder or a tracker that hangs.
     clip_timeout: float | None = _setting(
         600.0, "run", "limit for decoding, and for tracking, one clip; none: no limit", "seconds"
@@ -86,6 +95,10 @@ class ExtractSettings:
                 raise SettingsError(f"{name} is {value}: must be at least {bound}")
         if not self.start_timeout > 0:
             raise SettingsError(f"start_timeout is {self.start_timeout}: must be positive")
+        if self.cluster_timeout is not None and not self.cluster_timeout >= 0:
+            raise SettingsError(
+                f"cluster_timeout is {self.cluster_timeout}: must be 0 or more, or none for ever"
+            )
         if self.clip_timeout is not None and not self.clip_timeout > 0:
             raise SettingsError(
                 f"clip_timeout is {self.clip_timeout}: must be positive, or none for no limit"

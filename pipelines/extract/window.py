@@ -55,7 +55,8 @@ class Window:
     """Clips waiting, clips in flight, shards open.
 
     actors: how many there are, numbered from 0; all are down until `actor_up`.
-    in_flight: batches per actor at most. max_attempts: counted failures until a clip is given up.
+    in_flight: batches per actor at most. batch_clips: clips per batch at most, and may be changed
+    at any time. max_attempts: counted failures until a clip is given up.
     max_losses: uncounted ones (machines that went away), so that nothing is retried for ever.
     """
 
@@ -69,7 +70,7 @@ class Window:
     ) -> None:
         self._actors = [_Actor() for _ in range(actors)]
         self._in_flight = in_flight
-        self._batch_clips = batch_clips
+        self.batch_clips = batch_clips
         self._max_attempts = max_attempts
         self._max_losses = max_losses
         self._fresh: deque[Clip] = deque()
@@ -89,7 +90,7 @@ class Window:
     @property
     def wants_clips(self) -> bool:
         """Whether more shards should be opened: the queue would run dry within one round."""
-        room = len(self._actors) * self._in_flight * self._batch_clips
+        room = len(self._actors) * self._in_flight * self.batch_clips
         return len(self._fresh) + len(self._again) < room
 
     def assign(self) -> Assignment | None:
@@ -216,7 +217,7 @@ class Window:
         if queue[0].alone:
             return (queue.popleft(),)
         clips: list[Clip] = []
-        while len(clips) < self._batch_clips:
+        while len(clips) < self.batch_clips:
             queue = self._again or self._fresh
             if not queue or queue[0].alone:
                 break

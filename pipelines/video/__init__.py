@@ -1,6 +1,6 @@
 """Videos in and out: finding them, cutting them into clips, reading clips, writing videos."""
 
-from pipelines.video.decode import read_clip
+from pipelines.video.decode import ClipReader, read_clip
 from pipelines.video.errors import SourceError, VideoError
 from pipelines.video.plan import Plan, plan_clips
 from pipelines.video.probe import VideoProbe, probe_video
@@ -10,6 +10,7 @@ from pipelines.video.whole import Video, read_video
 from pipelines.video.write import write_video
 
 __all__ = [
+    "ClipReader",
     "ClipSettings",
     "ClipSpec",
     "Plan",

@@ -42,6 +42,11 @@ class ClipSettings:
     max_clips: int | None = None
     cut_threshold: float | None = DEFAULT_THRESHOLD
 
+    @property
+    def nbytes(self) -> int:
+        """Of a clip's frames in memory."""
+        return 3 * self.num_frames * self.size**2
+
     def __post_init__(self) -> None:
         for name, least in (("num_frames", 2), ("size", 16), ("stride", 1), ("max_clips", 1)):
             value = getattr(self, name)

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from pipelines.extract.actors import decode_clip, plan_source
+from pipelines.extract.actors import decode_clips, plan_source
 from pipelines.extract.diary import time_limit
 from pipelines.extract.planning import PlannedSource
 from pipelines.video import ClipSettings
@@ -63,8 +63,7 @@ def outcome(path: Path) -> str:
         return planned.error
     errors = [] if planned.failure is None else [planned.failure.error]
     specs = planned.specs()
-    for spec in specs[:3]:
-        decoded = decode_clip(spec)
+    for decoded in decode_clips(specs[:3]):
         if decoded.problem is not None:
             errors.append(decoded.problem.error)
         else:

@@ -9,7 +9,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +90,11 @@ def test_what_hangs_is_ended_and_costs_its_own_clip(
     for i in range(6):
         make_video(f"v{i}", level=POISON if i == 3 else 10 * i, frames=7)
 
-    def decode(spec: ClipSpec, limit: float | None) -> Any:
+    def decode(specs: Sequence[ClipSpec], limit: float | None) -> Any:
         with actors.time_limit(limit):
-            if "v4" in spec.info.source:
+            if any("v4" in spec.info.source for spec in specs):
                 time.sleep(3600)
-        return actors.decode_clip(spec, limit)
+        return actors.decode_clips(specs, limit)
 
     monkeypatch.setattr(fleet, "_DECODE", ray.remote(num_cpus=0.25, max_retries=0)(decode))
     out = tmp_path / "out"
@@ -289,10 +289,10 @@ def test_a_video_that_crashes_the_decoder_or_the_planner_costs_itself_alone(
         make_video(name, frames=7)
 
     # As libav does when it meets a file that it has a bug for.
-    def decode(spec: ClipSpec, limit: float | None) -> Any:
-        if "bad-clip" in spec.info.source:
+    def decode(specs: Sequence[ClipSpec], limit: float | None) -> Any:
+        if any("bad-clip" in spec.info.source for spec in specs):
             os.kill(os.getpid(), signal.SIGSEGV)
-        return actors.decode_clip(spec, limit)
+        return actors.decode_clips(specs, limit)
 
     def plan(source: str, settings: Any, limit: float | None) -> Any:
         if "bad-file" in source:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,17 @@ import numpy as np
 import pytest
 from av.video.reformatter import Interpolation
 
-from pipelines.video import ClipSettings, VideoError, plan_clips, probe_video, read_clip
+from pipelines.video import (
+    ClipReader,
+    ClipSettings,
+    ClipSpec,
+    VideoError,
+    decode,
+    plan_clips,
+    probe_video,
+    read_clip,
+)
+from pipelines.video.frames import decoded
 from tests.pipelines.video.video_makers import (
     WIDTH,
     decode_straight,
@@ -20,6 +33,7 @@ from tests.pipelines.video.video_makers import (
     write_numbered,
 )
 
+REGULAR = {"x264-params": "scenecut=0"}  # no key frames but those that were asked for
 SIZE = 48  # the height of the numbered frames: the crop is a plain window of the picture
 
 
@@ -67,6 +81,65 @@ def test_a_clip_equals_the_straight_decode(
         np.testing.assert_array_equal(clip, whole[chosen])
         if fps is None:
             assert chosen == list(range(chosen[0], chosen[0] + 7))
+    with ClipReader() as reader:
+        for spec in plan.specs:
+            np.testing.assert_array_equal(reader.read(spec), read_clip(spec))
+
+
+def decoded_frames(
+    monkeypatch: pytest.MonkeyPatch, specs: Sequence[ClipSpec], together: bool
+) -> int:
+    """How many frames are decoded to read clips with one reader, or with one for each."""
+    count = 0
+
+    def counting(video: Any) -> Iterator[Any]:
+        nonlocal count
+        for item in decoded(video):
+            count += 1
+            yield item
+
+    with monkeypatch.context() as patch, ExitStack() as stack:
+        patch.setattr(decode, "decoded", counting)
+        reader = stack.enter_context(ClipReader())
+        for spec in specs:
+            (reader.read if together else read_clip)(spec)
+    return count
+
+
+def test_neighbours_between_key_frames_are_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_numbered(tmp_path / "one_gop.mkv", 60, gop=250, options=REGULAR)
+    specs = plan_clips(str(path), ClipSettings(num_frames=6, size=SIZE)).specs
+    assert len(specs) == 10
+    assert decoded_frames(monkeypatch, specs, together=True) == 60
+    assert decoded_frames(monkeypatch, specs, together=False) == sum(range(6, 61, 6))
+
+
+def test_a_key_frame_between_clips_is_where_the_later_one_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_numbered(tmp_path / "gops.mp4", 60, gop=10, b_frames=0, options=REGULAR)
+    first, *_, last = plan_clips(str(path), ClipSettings(num_frames=5, size=SIZE)).specs
+    # The last clip is frames 55 to 59: it begins at 50 alone, and 5 to 49 are of no use to it.
+    # On the way from the first clip, 5 to 10 tell that there is a key frame.
+    assert decoded_frames(monkeypatch, [first, last], together=False) == 5 + 10
+    assert decoded_frames(monkeypatch, [first, last], together=True) == 5 + 6 + 10
+
+
+def test_a_reader_takes_clips_in_any_order(tmp_path: Path) -> None:
+    settings = ClipSettings(num_frames=6, size=SIZE, stride=4)
+    one = plan_clips(str(write_numbered(tmp_path / "one.mp4", 40, gop=250)), settings).specs
+    two = plan_clips(str(write_numbered(tmp_path / "two.mp4", 40, gop=7)), settings).specs
+    gone = replace(one[3], info=replace(one[3].info, source=str(tmp_path / "gone.mp4")))
+    order = [one[0], one[2], two[0], two[4], one[5], one[1], gone, one[7], one[7], two[8]]
+    with ClipReader() as reader:
+        for spec in order:
+            if spec is gone:
+                with pytest.raises(VideoError, match="no such file"):
+                    reader.read(spec)
+            else:
+                np.testing.assert_array_equal(reader.read(spec), read_clip(spec))
 
 
 @pytest.mark.parametrize("turn, rotation", [(-90, 90), (90, 270), (180, 180)])
