@@ -1,16 +1,21 @@
 """Files on anything fsspec knows: gs://, s3://, memory:// …
 
-Every fsspec backend brings its own exceptions; they come out as StorageError.
+Every fsspec backend brings its own exceptions; they come out as StorageError, those that may pass
+after some attempts (see `backoff`). Every call may be made twice without harm: an upload of the
+same bytes, a removal, a file created by an attempt whose answer was lost.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+from trajectories.backoff import may_pass, patiently
 from trajectories.errors import StorageError, one_line, refused
+from trajectories.remote_file import client_of
 from trajectories.storage import Staged, Storage
+
+T = TypeVar("T")
 
 # Stores whose fsspec client makes `create` a condition of the upload: If-None-Match on S3,
 # ifGenerationMatch=0 on Google's; memory is of one process.
@@ -21,13 +26,8 @@ class ObjectStorage(Storage):
     """A folder on anything fsspec knows: gs://, s3://, memory:// …"""
 
     def __init__(self, root: str) -> None:
-        if os.environ.get("STORAGE_EMULATOR_HOST"):
-            # Against an emulator gcsfs otherwise spends a minute asking for zonal buckets.
-            os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        from fsspec.core import url_to_fs
-
         try:
-            self.filesystem, base = url_to_fs(root)
+            self.filesystem, base = client_of(root)
         except (ValueError, ImportError) as error:
             raise StorageError(f"{root}: {one_line(error)}") from error
         self._base = base.rstrip("/")
@@ -41,8 +41,9 @@ class ObjectStorage(Storage):
 
     def publish(self, staged: Staged) -> None:
         assert staged.data is not None
+        path, data = self.path(staged.name), staged.data
         try:
-            self.filesystem.pipe_file(self.path(staged.name), staged.data)
+            self._patiently(staged.name, lambda: self.filesystem.pipe_file(path, data))
         # Every fsspec backend brings its own exceptions (HTTP, credentials, OSError).
         except Exception as error:
             raise refused("write", self.url(staged.name), error) from error
@@ -54,24 +55,24 @@ class ObjectStorage(Storage):
         paths = {self.path(name): name for name in names}
         if not paths:
             return {}
-        if len(paths) == 1:
-            # `cat` of fsspec looks for wildcards first, and may list a folder for it.
-            (path,) = paths
-            found = {path: self._read_one(path)}
-        else:
-            found = self.filesystem.cat(list(paths), on_error="return")
+        # `cat` of fsspec looks for wildcards first, and may list a folder for a single name.
+        together = self.filesystem.cat(list(paths), on_error="return") if len(paths) > 1 else {}
         contents: dict[str, bytes] = {}
-        for path, value in found.items():
+        for path, name in paths.items():
+            value = together.get(path)
+            if value is None or (isinstance(value, Exception) and may_pass(value)):
+                value = self._read_one(path)
             if isinstance(value, FileNotFoundError):
                 raise value
             if isinstance(value, BaseException):
-                raise refused("read", path, value) from value
-            contents[paths[path]] = value
+                raise refused("read", self.url(name), value) from value
+            contents[name] = value
         return contents
 
     def _read_one(self, path: str) -> bytes | BaseException:
         try:
-            content: bytes = self.filesystem.cat_file(path)
+            url = self.filesystem.unstrip_protocol(path)
+            content: bytes = patiently(url, lambda: self.filesystem.cat_file(path))
         except Exception as error:  # as `cat` returns it
             return error
         return content
@@ -80,7 +81,7 @@ class ObjectStorage(Storage):
         path = self.path(folder)
         self.filesystem.invalidate_cache()
         try:
-            entries = self.filesystem.ls(path, detail=True)
+            entries = self._patiently(folder, lambda: self.filesystem.ls(path, detail=True))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except Exception as error:  # see publish
@@ -89,8 +90,9 @@ class ObjectStorage(Storage):
         return sorted("/".join(filter(None, [folder, name])) for name in names)
 
     def remove(self, name: str) -> None:
+        path = self.path(name)
         try:
-            self.filesystem.rm_file(self.path(name))
+            self._patiently(name, lambda: self.filesystem.rm_file(path))
         except FileNotFoundError:
             pass
         except Exception as error:  # see publish
@@ -99,15 +101,16 @@ class ObjectStorage(Storage):
     def create(self, name: str, data: bytes) -> bool:
         path = self.path(name)
         try:
-            if self.exclusive:
-                self.filesystem.pipe_file(path, data, mode="create")
-            elif self.has(name):
+            if not self.exclusive and self.has(name):
                 return False
-            else:
-                self.filesystem.pipe_file(path, data)
+            how = {"mode": "create"} if self.exclusive else {}
+            self._patiently(name, lambda: self.filesystem.pipe_file(path, data, **how))
         except FileExistsError:
-            # An upload whose answer was lost is tried again by the client, and meets itself.
-            return self.read(name) == data
+            # An upload whose answer was lost is tried again, and meets itself.
+            try:
+                return self.read(name) == data
+            except FileNotFoundError:
+                return False  # it is gone again
         except Exception as error:  # see publish
             raise refused("write", self.url(name), error) from error
         return True
@@ -122,7 +125,7 @@ class ObjectStorage(Storage):
     def entries(self) -> list[str]:
         self.filesystem.invalidate_cache()
         try:
-            names = self.filesystem.ls(self._base, detail=False)
+            names = self._patiently("", lambda: self.filesystem.ls(self._base, detail=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
         except Exception as error:  # see publish
@@ -139,6 +142,9 @@ class ObjectStorage(Storage):
         return self.filesystem.unstrip_protocol(self.path(name))
 
     def arrow_filesystem(self) -> Any:
-        from pyarrow.fs import FSSpecHandler, PyFileSystem
+        from trajectories.arrow_files import arrow_filesystem
 
-        return PyFileSystem(FSSpecHandler(self.filesystem))
+        return arrow_filesystem(self.filesystem)
+
+    def _patiently(self, name: str, call: Callable[[], T]) -> T:
+        return patiently(self.url(name), call)

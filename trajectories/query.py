@@ -95,7 +95,9 @@ def connect_views(dataset: Dataset) -> duckdb.DuckDBPyConnection:
     # A misspelt function must be an error at once, not a download.
     connection.execute("SET autoinstall_known_extensions = false")
     if isinstance(dataset.storage, ObjectStorage):
-        connection.register_filesystem(dataset.storage.filesystem)
+        from trajectories.sql_files import SqlFiles
+
+        connection.register_filesystem(SqlFiles(dataset.storage.filesystem))
     try:
         for table, view in _VIEW_NAMES.items():
             urls = [dataset.storage.url(name) for name in dataset.paths(table)]
@@ -151,7 +153,10 @@ def _no_glob(path: str) -> str:
 
 def message_of(error: duckdb.Error) -> str:
     """An error of DuckDB in one line, without the excerpt of the query."""
-    text = " ".join(str(error).split("\n\nLINE ")[0].split())
+    text = str(error).split("\n\nLINE ")[0].strip()
+    if text.startswith("Traceback "):
+        text = text.rpartition("\n")[2].partition(": ")[2]  # what a file store raised
+    text = " ".join(text.split())
     if isinstance(error, duckdb.CatalogException) and text.startswith("Catalog Error: Table"):
         text += " (the views are clips, tracks, points, failures, clip_arrays)"
     return text

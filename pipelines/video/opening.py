@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import IO
 
 import av
-import fsspec
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipelines.video.errors import Stage, VideoError
+from trajectories import StorageError
+from trajectories.remote_file import client_of, open_remote
 
 # Only containers of moving pictures. Without the list a text file opens as "terminal art", and a
 # playlist file makes the library open whatever other files or addresses it names.
@@ -24,6 +25,9 @@ _CONTAINERS = (
 )
 # Larger than 8K UHD; a damaged header can claim any size and would take the memory for it.
 _MAX_PIXELS = 2**26
+# What is read at a time from an object store: a clip of a long video wants its head, the index and
+# a few seconds from the middle.
+_BLOCK = 2**20
 
 
 @dataclass(frozen=True)
@@ -87,10 +91,11 @@ def _open_container(source: str, stack: ExitStack) -> InputContainer:
 
 def _open_remote(source: str) -> IO[bytes]:
     try:
-        handle: IO[bytes] = fsspec.open(source, "rb").open()
-        return handle
+        return open_remote(*client_of(source), _BLOCK)
     except FileNotFoundError as error:
         raise VideoError(source, "open", "no such file") from error
+    except StorageError as error:
+        raise VideoError(source, "open", error.reason, transient=error.passing) from error
     except (PermissionError, ImportError) as error:
         raise VideoError(source, "open", f"cannot be opened ({reason(error)})") from error
     except ValueError as error:

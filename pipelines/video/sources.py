@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-
 from pipelines.video.errors import SourceError, one_line
 from pipelines.video.opening import is_url
+from trajectories.backoff import patiently
+from trajectories.remote_file import client_of
 
 # Taken from folders; a file that is named itself may have any suffix.
 VIDEO_SUFFIXES = frozenset(
@@ -104,15 +104,11 @@ def _expand_url(url: str) -> list[str]:
     inner, chain, outer = url.partition("::")  # "a::b" is a file inside a file, a chain of stores
     named = not _is_pattern(inner) and _is_video(inner.partition("?")[0])
     try:
-        store, path = fsspec.url_to_fs(url)
+        store, path = client_of(url)
         if named:
             files = [path]  # a store is not asked about each of thousands of names
-        elif _is_pattern(inner):
-            files = [name for name in store.glob(path) if not store.isdir(name)]
-        elif store.isdir(path):
-            files = [name for name in store.find(path) if _is_video(name)]
         else:
-            files = [path]
+            files = patiently(url, lambda: _listed(store, path, _is_pattern(inner)))
         # Spelt by the store, so that a file has one address however it was found.
         addresses = [store.unstrip_protocol(name) + chain + outer for name in files]
     except Exception as error:  # every file store has its own exception classes
@@ -122,6 +118,16 @@ def _expand_url(url: str) -> list[str]:
     if not addresses:
         raise SourceError(f"{url}: no video is found there")
     return addresses
+
+
+def _listed(store: Any, path: str, pattern: bool) -> list[str]:
+    if pattern:
+        # With what the listing says of each: asking for it would list again for each name.
+        found = store.glob(path, detail=True)
+        return [name for name, about in found.items() if about["type"] != "directory"]
+    if store.isdir(path):
+        return [name for name in store.find(path) if _is_video(name)]
+    return [path]
 
 
 def _manifest_sources(manifest: str) -> list[str]:
@@ -154,7 +160,8 @@ def _read_manifest(manifest: str) -> list[str]:
     try:
         if suffix == ".parquet":
             return _read_parquet(manifest)
-        with fsspec.open(manifest, "r", encoding="utf-8-sig", newline="") as file:
+        store, path = client_of(manifest)
+        with store.open(path, "r", encoding="utf-8-sig", newline="") as file:
             if suffix == ".csv":
                 return _read_csv(manifest, file)
             return [line for line in file if not line.lstrip().startswith("#")]
@@ -188,7 +195,8 @@ def _read_csv(manifest: str, file: Any) -> list[str]:
 def _read_parquet(manifest: str) -> list[str]:
     import pyarrow.parquet as pq
 
-    with fsspec.open(manifest, "rb") as file:
+    store, path = client_of(manifest)
+    with store.open(path, "rb") as file:
         parquet = pq.ParquetFile(file, pre_buffer=False)
         column = _column(manifest, parquet.schema_arrow.names)
         values = parquet.read(columns=[column]).column(0).to_pylist()

@@ -330,7 +330,7 @@ def test_emulators_are_spared_the_zonal_buckets(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "x")
     monkeypatch.delenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://localhost:1")
-    storage.connect("memory://x")
+    storage.connect("gs://x")
     assert os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] == "false"
 
 

@@ -20,6 +20,7 @@ from extract_archive import Archive, digests
 from pipelines.extract import ExtractSettings, TrackerFactory, run_extract, settings_from_dict
 from pipelines.extract.cluster import Cluster, ray_cluster
 from pipelines.video import write_video
+from tests.google_storage import GoogleStorage, serving
 
 stub_tracker.ship()
 
@@ -27,8 +28,15 @@ QUICK = {"grid": 4, "shard_clips": 4, "clip": {"size": 32, "num_frames": 6}}
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """A Ray of the tests' own, started once: it takes seconds."""
+def google_server() -> Iterator[GoogleStorage]:
+    """A Google storage of the tests' own."""
+    with serving() as google:
+        yield google
+
+
+@pytest.fixture(scope="session")
+def cluster(google_server: GoogleStorage) -> Iterator[Cluster]:
+    """A Ray of the tests' own, started once: it takes seconds. Its workers inherit the storage."""
     with ray_cluster(None, object_store_mb=200) as made:
         yield made
 
