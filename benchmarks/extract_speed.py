@@ -4,6 +4,7 @@
     python benchmarks/extract_speed.py --quick          # a few small clips: whether all of it works
     python benchmarks/extract_speed.py light --device cuda
     python benchmarks/extract_speed.py overhead --clips 100 1000 10000
+    python benchmarks/extract_speed.py overhead --full --clips 400   # of clips as large as usual
 
 light: tracks per second of a run, after its first clips, over those of the tracker alone in a
 process of its own with the same clips at hand; the bare loop is timed before and after, since
@@ -47,6 +48,7 @@ from pipelines.video import (
 
 _CLIPS_PER_VIDEO = 8
 _BATCH = 16  # of Ray Data: what an extraction comes to by itself with clips as small as these
+_FULL = {"clip": {"cut_threshold": None}}
 _TINY = {"grid": 4, "clip": {"size": 32, "num_frames": 6, "cut_threshold": None}}
 
 
@@ -189,6 +191,7 @@ class Timing:
     clips: int
     seconds: float
     working: float | None = None
+    driver: float = 0.0  # CPU seconds of this process
     stages: dict[str, float] = field(default_factory=dict)  # seconds, over all processes
 
     @property
@@ -199,13 +202,13 @@ class Timing:
 
 def by_extract(sources: list[str], output: str, settings: ExtractSettings) -> Timing:
     rates = Rates([])
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     summary = run_extract(sources, output, settings, factory=Still, progress=rates)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     if summary.failures:
         raise SystemExit(f"{summary.failures} clips failed")
     last = rates.seen[-1]
-    return Timing(summary.clips, seconds, last.elapsed, last.seconds)
+    return Timing(summary.clips, seconds, last.elapsed, cpu, last.seconds)
 
 
 def by_ray_data(sources: list[str], output: str, settings: ExtractSettings) -> Timing:
@@ -296,13 +299,15 @@ class _Write:
 def overhead(args: argparse.Namespace, folder: Path) -> None:
     from pipelines.extract.cluster import ray_cluster
 
-    settings = settings_from_dict({**_TINY, "num_actors": 1})
+    settings = settings_from_dict({"num_actors": 1, **(_FULL if args.full else _TINY)})
+    clip = settings.clip
     counts = [100] if args.quick else args.clips
     print("a tracker that does nothing; seconds of a run with Ray up, milliseconds per clip")
     print("  clips   tapirus s   ms/clip   after start   Ray Data s   ms/clip")
     with ray_cluster(None):
         for number, count in enumerate([_CLIPS_PER_VIDEO, *counts]):
-            sources = make_videos(folder / f"videos-{number}", count, 6, 48)
+            name = folder / f"videos-{number}"
+            sources = make_videos(name, count, clip.num_frames, max(48, clip.size))
             ours = by_extract(sources, str(folder / f"ours-{number}"), settings)
             theirs = by_ray_data(sources, str(folder / f"theirs-{number}"), settings)
             if ours.clips != theirs.clips:
@@ -319,6 +324,8 @@ def overhead(args: argparse.Namespace, folder: Path) -> None:
                     for stage, spent in ours.stages.items()
                 )
                 print(f"         of tapirus, ms of a process per clip: {stages}", flush=True)
+                cpu = 1000 * ours.driver / ours.clips
+                print(f"         CPU of the driver, ms per clip: {cpu:.1f}", flush=True)
 
 
 def main() -> None:
@@ -331,6 +338,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--light-clips", type=int, default=56, help="a quarter is to warm up")
     parser.add_argument("--clips", type=int, nargs="+", default=[100, 1000, 10_000])
+    parser.add_argument("--full", action="store_true", help="overhead: 24 x 256x256, 4,096 points")
     parser.add_argument("--bare", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.device == "cpu":

@@ -11,11 +11,12 @@ import click
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_CLUSTER = 75  # of sysexits.h: a failure that passes
 EXIT_INTERRUPTED = 130
 
 
 def run_program(name: str, command: click.Command, argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
+    """Run a command line; returns 0, or a code of those above."""
     for stream in (sys.stdout, sys.stderr):
         # File names may hold what the terminal's encoding does not.
         if isinstance(stream, io.TextIOWrapper):
@@ -46,14 +47,14 @@ def _run(name: str, command: Callable[[], object]) -> int:
 
 
 def _failed(name: str, error: BaseException) -> int:
-    from pipelines.extract.errors import ExtractError
+    from pipelines.extract.errors import ClusterLostError, ExtractError
 
     # Every other error of this product is one of these two.
     expected = isinstance(error, (ValueError, OSError, MemoryError, ExtractError))
     if os.environ.get("TAPIRUS_TRACEBACK") or not expected:
         raise error
     print(f"{name}: {_one_line(error)}", file=sys.stderr)
-    return EXIT_FAILED
+    return EXIT_CLUSTER if isinstance(error, ClusterLostError) else EXIT_FAILED
 
 
 def _interrupted(name: str) -> int:

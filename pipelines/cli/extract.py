@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import shlex
 import socket
-import tomllib
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from pipelines.cli.options import NONE, as_click_option, flag_name, is_optional
+from pipelines.cli.exits import EXIT_CLUSTER
+from pipelines.cli.extract_cluster import run_supervised, wants_supervision
+from pipelines.cli.extract_settings import settings_of
+from pipelines.cli.options import as_click_option, flag_name
 from pipelines.extract import (
     ExtractError,
     ExtractSettings,
-    SettingsError,
     options,
     run_extract,
-    settings_from_dict,
 )
-from pipelines.extract.estimate import Prices
+from pipelines.extract.errors import ClusterLostError
 from pipelines.extract.history import History
 from pipelines.extract.logs import JsonLog, log_stream
 from pipelines.extract.metrics import MetricsServer
 from pipelines.extract.observe import Observer
 from pipelines.extract.progress import default_progress
-from pipelines.training.settings import settings_from
+from pipelines.extract.supervised import TellCommits, adopt, telling
 
 _HELP = """Track every clip of many videos and write the tracks to a dataset.
 
@@ -67,8 +68,11 @@ page on it.
 \b
 tapirus extract videos/ -o tracks --metrics-port 9400 --log-json run.jsonl
 
+A Ray cluster of --ray-address that goes away is awaited for --cluster-timeout, and the run goes on
+when it is back.
+
 Words after -- go to Beam, such as -- --runner=FlinkRunner --flink_master=host:8081. Exit code 1
-when no clip was extracted, or with --strict when anything failed.
+when no clip was extracted, or with --strict when anything failed; 75 when the cluster stayed away.
 """
 
 
@@ -86,11 +90,39 @@ def _run(
 ) -> int:
     ctx = click.get_current_context()
     beam = list(ctx.meta.get(_BEAM, ()))
-    settings, prices = _settings(config, flags)
+    settings, prices = settings_of(config, flags)
     if dry_run:
         from pipelines.cli.extract_dry import try_out
 
         return try_out(inputs, output, settings, prices, sample, estimate)
+    supervision = adopt()
+    if supervision is None:
+        if wants_supervision(settings):
+            return run_supervised(["extract", *ctx.obj], output, settings)
+    elif supervision.again:
+        # Whoever has the dataset by now may keep it.
+        settings = replace(settings, take_over=False)
+    try:
+        with telling():
+            return _extract(
+                inputs, output, settings, beam, estimate, metrics_port, log_json, report
+            )
+    except ClusterLostError:
+        if supervision is None:
+            raise
+        return EXIT_CLUSTER  # told by the supervisor
+
+
+def _extract(
+    inputs: tuple[str, ...],
+    output: str,
+    settings: ExtractSettings,
+    beam: list[str],
+    estimate: str | None,
+    metrics_port: int | None,
+    log_json: str | None,
+    report: bool,
+) -> int:
     from pipelines.extract.kept import estimate_file, kept_estimate
 
     where = estimate or estimate_file(output)
@@ -101,7 +133,7 @@ def _run(
     aside = log_json == "-"
     history = History()
     with ExitStack() as stack:
-        observers: list[Observer] = [history] if report else []
+        observers: list[Observer] = [TellCommits(), *([history] if report else [])]
         if metrics_port is not None:
             server = stack.enter_context(MetricsServer(metrics_port))
             click.echo(f"metrics at http://{socket.gethostname()}:{server.port}/metrics", err=True)
@@ -149,50 +181,17 @@ def _write_report(history: History, aside: bool) -> None:
         click.echo(f"report    {url}", err=aside)
 
 
-def _settings(config: str | None, flags: dict[str, Any]) -> tuple[ExtractSettings, Prices]:
-    settings, prices = ExtractSettings(), Prices()
-    if config is not None:
-        try:
-            with open(config, "rb") as file:
-                values = tomllib.load(file)
-            prices = _prices(values.pop("prices", {}))
-            settings = settings_from_dict(_with_none(values), settings)
-        except ValueError as error:
-            raise click.ClickException(f"{config}: {error}") from error
-    given: dict[str, Any] = {}
-    for option in options():
-        value = flags.get(flag_name(option.key)[2:].replace("-", "_"))
-        if value is not None:
-            part, _, name = option.key.rpartition(".")
-            table = given.setdefault(part, {}) if part else given
-            table[name] = None if value is NONE else value
-    return settings_from_dict(given, settings), prices
-
-
-def _prices(values: Any) -> Prices:
-    if not isinstance(values, dict):
-        raise SettingsError('"prices" must be a table, such as [prices] with gpu_hour = 0.35')
-    return settings_from(Prices, values, "prices.")
-
-
-def _with_none(values: dict[str, Any]) -> dict[str, Any]:
-    """The word "none" as None where a setting may be that: TOML has no value of its own for it."""
-    values = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
-    for option in options():
-        part, _, name = option.key.rpartition(".")
-        table = values.get(part) if part else values
-        if is_optional(option) and isinstance(table, dict) and table.get(name) == "none":
-            table[name] = None
-    return values
-
-
 _BEAM = "tapirus.beam"
 
 
 class _Extract(click.Command):
-    """Takes what follows `--` aside for Beam, and parts the settings by what they decide."""
+    """Takes what follows `--` aside for Beam, and parts the settings by what they decide.
+
+    The words of the command line are kept as `ctx.obj`.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = list(args)
         if "--" in args:
             cut = args.index("--")
             args, beam = args[:cut], args[cut + 1 :]

@@ -57,10 +57,11 @@ def cli() -> None:
     tapirus query tracks "SELECT count(*) FROM tracks WHERE displacement > 20"
 
     `tapirus COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong usage,
-    130 stopped by Ctrl-C. With TAPIRUS_TRACEBACK=1 in the environment errors show where they arose.
+    75 the Ray cluster is gone, 130 stopped by Ctrl-C. With TAPIRUS_TRACEBACK=1 in the environment
+    errors show where they arose.
     """
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; exits with 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
+    """Run the command line; exits with the codes that `cli` names."""
     sys.exit(run_program("tapirus", cli, argv))

@@ -11,6 +11,10 @@ class ClusterError(ExtractError):
     """No Ray cluster answers where one should, or none can be started here."""
 
 
+class ClusterLostError(ClusterError):
+    """The Ray cluster that the run was on has gone; the same run goes on when it is back."""
+
+
 class PoolError(ExtractError):
     """The cluster cannot hold the trackers, or they do not start."""
 

@@ -26,6 +26,7 @@ from pipelines.extract.settings import ExtractSettings, settings_to_dict
 from pipelines.extract.spec import FleetSpec, RunSpec
 from pipelines.extract.status import StatusFile
 from pipelines.extract.summary import ExtractSummary, summarise
+from pipelines.extract.supervised import held_before, tell
 from pipelines.extract.watch import interrupts, last_snapshot, polling
 from trajectories import (
     DatasetError,
@@ -64,7 +65,8 @@ def run_extract(
 
     Ctrl-C stops the run: what is committed stays, the rest is swept, KeyboardInterrupt is raised.
     Raises ExtractError, ClusterError, PoolError, DatasetError, SourceError or SettingsError, each
-    with one line that names what to do.
+    with one line that names what to do. A cluster that goes away ends the process, as Ray does it,
+    or is a ClusterLostError; the same call goes on.
     """
     settings = settings or ExtractSettings()
     start = time.monotonic()
@@ -186,7 +188,7 @@ def _on_cluster(
     lease: HeldLease,
 ) -> Snapshot | None:
     # Ray takes a second to import; a run with nothing to do has no need of it.
-    from pipelines.extract.cluster import ray_cluster
+    from pipelines.extract.cluster import ray_cluster, settled
     from pipelines.extract.fleet import (
         first_ready,
         pickle_factory,
@@ -196,6 +198,11 @@ def _on_cluster(
     )
 
     with ray_cluster(settings.ray_address, settings.object_store_mb) as cluster:
+        wait = settings.cluster_timeout
+        cluster = settled(cluster, wait, held_before(), give_up=interrupted.is_set)
+        if interrupted.is_set():
+            return None
+        tell("joined", address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus)
         pool = plan_pool(cluster.cpus, cluster.gpus, settings.num_actors, cluster.node_cpus)
         run = f"run-{secrets.token_hex(6)}"
         fleet = FleetSpec(

@@ -205,7 +205,7 @@ def _failures(history: History) -> list[str]:
         return []
     rows = [
         (
-            str(item.get("clip_id") or "whole video")[:8],
+            str(item.get("clip_id") or "")[:8] or "whole video",
             PurePath(str(item.get("source"))).name,
             f"{item.get('stage')}: {item.get('error')}",
             str(item.get("message")),

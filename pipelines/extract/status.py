@@ -8,17 +8,18 @@ when it was last alive. Readers of the dataset ignore it, and nothing is decided
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from pipelines.extract.events import Event
 from pipelines.extract.monitor import Snapshot
 from pipelines.extract.observe import RunEnd, RunInfo
 from trajectories import DatasetError
-from trajectories.lease import Lease, Verdict, process_lives, this_machine
+from trajectories.lease import Lease, Verdict, process_lives, process_start, this_machine
 from trajectories.storage import LocalStorage, Storage
 
 FILE = "status.json"
@@ -34,7 +35,7 @@ class RunStatus:
     """What the file holds: the run, how far it was, and when that was written."""
 
     run: RunInfo
-    state: str  # "running", or as in RunEnd
+    state: str  # "running", "waiting" for a cluster that is gone, or as in RunEnd
     reason: str
     written: float  # time.time() of the driver
     every: float  # seconds between two writes
@@ -96,7 +97,8 @@ def sign_of_life(
     if alive is False or (alive is None and silent):
         return "dead"
     quiet = status.written - status.snapshot.heard > max(_MISSED * status.every, 30.0)
-    return "waiting" if quiet and status.snapshot.heard else "running"
+    waits = status.state == "waiting" or (quiet and status.snapshot.heard > 0)
+    return "waiting" if waits else "running"
 
 
 def process_alive(status: RunStatus) -> bool | None:
@@ -118,6 +120,23 @@ def is_starting(lease: Lease | None, verdict: Verdict | None, status: RunStatus 
         return True
     same = (lease.machine, lease.pid) == (status.run.machine, status.run.pid)
     return not (same and lease.started <= status.written)
+
+
+def tell_instead(storage: Storage, pid: int, state: str, reason: str = "") -> None:
+    """Keeps the status up to date in place of a run's process that has ended, number `pid`.
+
+    The run is this process's from then on. Nothing where the status is another run's, or none.
+    """
+    status = read_status(storage)
+    if status is None or status.run.machine != this_machine():
+        return
+    if status.run.pid not in (pid, os.getpid()):
+        return
+    own = os.getpid()
+    run = replace(status.run, pid=own, process_started=process_start(own))
+    now = time.time()
+    status = replace(status, run=run, state=state, reason=reason, written=now)
+    storage.write(FILE, status.to_json())
 
 
 class StatusFile:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.extract.errors import ClusterLostError
 from pipelines.extract.monitor import Snapshot
 from pipelines.extract.observe import RunWatch
 
@@ -43,10 +44,12 @@ def polling(
 ) -> Iterator[None]:
     """Looks at a run from another thread: tells those who watch it, passes Ctrl-C on.
 
-    fleet: the name under which its coordinators know the run.
+    fleet: the name under which its coordinators know the run. It is stopped when another cluster
+    answers in the place of its own.
     """
     import ray
 
+    from pipelines.extract.cluster import is_attached
     from pipelines.extract.line import request_stop
 
     over = threading.Event()
@@ -56,9 +59,16 @@ def polling(
         try:
             watch.see(*ray.get(monitor.poll.remote(watch.number), timeout=timeout))
         except ray.exceptions.GetTimeoutError:
-            pass  # the cluster is busy; show the next one
+            if is_attached() is False:
+                request_stop(fleet)
+                return False
+            # Else the cluster is busy; show the next one.
         except (ray.exceptions.RayError, ConnectionError):
             return False  # it is gone, and the run with it
+        except Exception:  # of no class of its own, from a Ray Client that was cut off
+            if ray.is_initialized():
+                raise
+            return False
         return True
 
     def poll() -> None:
@@ -92,10 +102,18 @@ def last_snapshot(monitor: Any) -> Snapshot | None:
 
 
 def why_stopped(monitor: Any) -> str | None:
+    """What the run's monitor was told. Raises ClusterLostError where it does not answer."""
     import ray
 
-    try:
-        reason: str | None = ray.get(monitor.why_stopped.remote(), timeout=60)
-        return reason
-    except (ray.exceptions.RayError, ConnectionError):
-        return "the Ray cluster is gone; run again to go on, what is committed is kept"
+    from pipelines.extract.cluster import is_attached
+
+    cause: Exception | None = None
+    if is_attached() is not False:
+        try:
+            reason: str | None = ray.get(monitor.why_stopped.remote(), timeout=60)
+            return reason
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            cause = error
+    raise ClusterLostError(
+        "the Ray cluster is gone: start it and run again to go on, what is committed is kept"
+    ) from cause

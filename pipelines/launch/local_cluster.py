@@ -108,7 +108,8 @@ def launch_local(settings: LaunchSettings, command: Sequence[str] | None = None)
         if command is None:
             # This installation's own, wherever its scripts are.
             argv = [sys.executable, "-c", "from pipelines.cli import main; main()"]
-            argv += extract_command(settings, cluster.address)[1:]
+            # Nothing brings this cluster back: it is not worth waiting for.
+            argv += [*extract_command(settings, cluster.address)[1:], "--cluster-timeout", "0"]
         else:
             argv = [*command, cluster.address]
         child = subprocess.Popen(argv, env=cluster.environment, preexec_fn=_end_with_parent)
@@ -195,7 +196,7 @@ def _environment() -> Iterator[dict[str, str]]:
     ) as folder:
         changes = {"RAY_TMPDIR": folder, "TMPDIR": folder}
         if not any(os.environ.get(name) for name in _AUTHENTICATION):
-            changes |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": cluster._TOKEN}
+            changes |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": cluster.OWN_TOKEN}
         if "RAY_USAGE_STATS_ENABLED" not in os.environ:
             changes["RAY_USAGE_STATS_ENABLED"] = "0"
         before = {name: os.environ.get(name) for name in changes}
