@@ -29,7 +29,7 @@ from unittest import mock
 
 import av
 import numpy as np
-from extract_speed import Still
+from ray_data_job import Still
 
 from pipelines.extract import ExtractSettings, run_extract
 from pipelines.extract.settings import settings_from_dict
