@@ -4,7 +4,7 @@ Write with `create_dataset`, `encode_clip` and `ShardWriter`; read with `open_da
 with `Dataset.sql`. The schema is described in docs/dataset.md, coordinates in docs/coordinates.md.
 """
 
-from trajectories.dataset import Dataset, DatasetSpec, create_dataset, open_dataset
+from trajectories.dataset import Dataset, create_dataset, open_dataset
 from trajectories.encoding import EncodedClip, decode_clip, encode_clip
 from trajectories.errors import DatasetError, LeaseError, QueryError, StorageError
 from trajectories.receipts import FileRecord, ShardReceipt, committed_shards, sweep
@@ -13,6 +13,7 @@ from trajectories.report import stats_text
 from trajectories.report_html import stats_html
 from trajectories.results import fetch_result, write_result
 from trajectories.schema import SCHEMA_VERSION, describe
+from trajectories.spec import DatasetSpec
 from trajectories.summary import DatasetStatistics, Histogram, dataset_statistics
 from trajectories.writer import ShardWriter
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,14 @@ from trajectories.errors import DatasetError
 from trajectories.lease import LEASES
 from trajectories.receipts import ShardReceipt, file_name, read_receipts
 from trajectories.records import ClipInfo, ClipTracks
-from trajectories.schema import CLIPS_PER_ROW_GROUP, SCHEMA_VERSION, SCHEMAS
+from trajectories.schema import CLIPS_PER_ROW_GROUP, SCHEMAS
+from trajectories.spec import (
+    DatasetSpec,
+    differences,
+    normalised,
+    spec_from_json,
+    spec_to_json,
+)
 from trajectories.storage import Storage, connect, is_temporary
 from trajectories.tables import RowGroup, clip_infos, decode_row
 
@@ -25,22 +30,6 @@ if TYPE_CHECKING:
     import duckdb
 
 _DESCRIPTION = "dataset.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetSpec:
-    """What all clips of a dataset have in common.
-
-    tracker: name of the tracker. weights_digest: digest of its weights. settings: whatever else
-    decides the content (clip length, size, query points); JSON values. tapirus_version: the release
-    that created the dataset, for information.
-    """
-
-    tracker: str
-    weights_digest: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    tapirus_version: str = ""
-    schema_version: int = SCHEMA_VERSION
 
 
 class Dataset:
@@ -221,20 +210,19 @@ def create_dataset(root: str | os.PathLike[str], spec: DatasetSpec) -> Dataset:
     written.
     """
     storage = connect(root)
-    spec = _normalised(spec)
+    spec = normalised(spec)
     names = storage.list_files("")
     if _DESCRIPTION in names:
         dataset = open_dataset(root)
-        differences = _differences(dataset.spec, spec)
-        if differences:
+        found = differences(dataset.spec, spec)
+        if found:
             raise DatasetError(
-                f"{storage.root} was made with other settings ({'; '.join(differences)}): "
+                f"{storage.root} was made with other settings ({'; '.join(found)}): "
                 "use these, or write to a new folder"
             )
         return dataset
     require_unused(storage)
-    text = json.dumps(asdict(spec), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    storage.write(_DESCRIPTION, text.encode())
+    storage.write(_DESCRIPTION, spec_to_json(spec))
     return Dataset(storage, spec, {})
 
 
@@ -256,7 +244,7 @@ def open_dataset(root: str | os.PathLike[str]) -> Dataset:
         content = storage.read(_DESCRIPTION)
     except (FileNotFoundError, NotADirectoryError):
         raise DatasetError(f"{storage.root} is no dataset: {_why(storage)}") from None
-    spec = _spec_from_json(content, storage.url(_DESCRIPTION))
+    spec = spec_from_json(content, storage.url(_DESCRIPTION))
     return Dataset(storage, spec, read_receipts(storage))
 
 
@@ -267,62 +255,3 @@ def _why(storage: Storage) -> str:
     if not storage.entries():
         return f"there is nothing at this path; {remedy}"
     return f"it has no {_DESCRIPTION}; {remedy}"
-
-
-def _spec_from_json(content: bytes, name: str) -> DatasetSpec:
-    try:
-        values = json.loads(content)
-        version = values["schema_version"]
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            # A newer description may have fields that this release does not know.
-            raise DatasetError(
-                f"{name} has schema version {version}, this tapirus reads up to {SCHEMA_VERSION}: "
-                "upgrade tapirus"
-            )
-        return DatasetSpec(**values)
-    except DatasetError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{name} does not describe a dataset ({type(error).__name__}): restore it, or extract "
-            "into a new folder"
-        ) from error
-
-
-def _normalised(spec: DatasetSpec) -> DatasetSpec:
-    """As it will be read back, so that a tuple equals the list it is stored as."""
-    try:
-        return DatasetSpec(**json.loads(json.dumps(asdict(spec))))
-    except (TypeError, ValueError) as error:
-        raise DatasetError(f"the settings of a dataset must be JSON values: {error}") from error
-
-
-def _differences(there: DatasetSpec, wanted: DatasetSpec) -> list[str]:
-    def flat(spec: DatasetSpec) -> dict[str, Any]:
-        head = {
-            "schema_version": spec.schema_version,
-            "tracker": spec.tracker,
-            "weights_digest": spec.weights_digest,
-        }
-        return head | _flat("settings", spec.settings)
-
-    old, new = flat(there), flat(wanted)
-    missing = "not set"
-    return [
-        f"{key}: there {_shown(old.get(key, missing))}, now {_shown(new.get(key, missing))}"
-        for key in sorted(old | new)
-        if key not in old or key not in new or old[key] != new[key]
-    ]
-
-
-def _flat(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Nested tables as one, with names such as settings.clip.size."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        key = f"{prefix}.{name}"
-        found |= _flat(key, value) if isinstance(value, dict) and value else {key: value}
-    return found
-
-
-def _shown(value: Any) -> str:
-    return value if value == "not set" else json.dumps(value, ensure_ascii=False)

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow.parquet as pq
 
-from trajectories.dataset import Dataset, DatasetSpec, create_dataset, open_dataset
+from trajectories.dataset import Dataset, create_dataset, open_dataset
 from trajectories.encoding import encode_clip
 from trajectories.errors import DatasetError
 from trajectories.records import ClipInfo, ClipTracks, clip_id
 from trajectories.schema import SCHEMAS
+from trajectories.spec import DatasetSpec
 from trajectories.writer import ShardWriter
 
 _SMALL = 40  # bytes per clip; smaller columns are summed up
