@@ -9,6 +9,7 @@ import time
 
 from pipelines.extract.errors import ExtractError
 from pipelines.extract.estimate import Estimate
+from trajectories.remote_file import client_of
 from trajectories.report import readable_bytes
 from trajectories.storage import LocalStorage, Storage
 
@@ -41,9 +42,7 @@ def whose_rights(url: str) -> str:
     protocol, separator, _ = url.partition("://")
     if not separator or protocol == "file":
         return "local files"
-    from fsspec.core import url_to_fs
-
-    filesystem = url_to_fs(url)[0]
+    filesystem, _ = client_of(url)
     login = getattr(filesystem, "credentials", None)
     method = getattr(login, "method", None)
     account = getattr(getattr(login, "credentials", None), "service_account_email", None)
