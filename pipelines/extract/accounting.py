@@ -50,7 +50,7 @@ class SpeedOfLight:
 
 def speed_of_light(
     tracks: int,
-    actors: int,
+    actors: float,
     working: float,
     track_seconds: float,
     waits: Mapping[str, float],
@@ -59,10 +59,10 @@ def speed_of_light(
 ) -> SpeedOfLight | None:
     """Compares a run with its bare tracker; None where nothing was tracked.
 
-    working: wall seconds from the first clip sent to the last shard committed. track_seconds and
-    waits: by reason, summed over actors. write_seconds: wall seconds after the last result, in
-    which only shards were written. bare: tracks per second of one tracker measured alone; None:
-    those of its own calls in this run.
+    actors: how many there were, in the mean over `working`, the wall seconds from the first clip
+    sent to the last shard committed. track_seconds and waits: by reason, summed over actors.
+    write_seconds: wall seconds after the last result, in which only shards were written. bare:
+    tracks per second of one tracker measured alone; None: those of its own calls in this run.
     """
     room = actors * working
     if not (tracks and room > 0 and track_seconds > 0):

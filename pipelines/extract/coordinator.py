@@ -252,6 +252,7 @@ class Coordinator:
             self._greet(actor)
             return
         self._fleet.greeted(actor, info)
+        self._line.report.ready.setdefault(actor, time.time())
         self._line.report.note("actor_ready", actor=actor, node=info.node, pid=info.pid)
         waiting = self._window.in_limbo(actor)
         blamed, reason = self._blamed(info.last_work.key), None

@@ -101,7 +101,13 @@ def dry_run(
         began = time.monotonic()
         with ray_cluster(settings.ray_address, settings.object_store_mb) as cluster:
             joined = time.monotonic() - began
-            pool = plan_pool(cluster.cpus, cluster.gpus, settings.num_actors)
+            pool = plan_pool(
+                cluster.cpus,
+                cluster.gpus,
+                settings.num_actors,
+                cluster.node_cpus,
+                growing=not cluster.local,
+            )
             told.append(_describe(cluster, pool))
             trial.over("cluster", told)
             if sources:
@@ -109,7 +115,7 @@ def dry_run(
                 made = _on_cluster(trial, cluster, pool, settings, sources, sample, make)
                 if made is not None:
                     made = replace(made, start_seconds=made.start_seconds + joined)
-                    room = Room(pool.actors, cluster.cpus, cluster.gpus)
+                    room = Room(pool.actors - pool.awaited, cluster.cpus, cluster.gpus)
                     there = sum(r.clips for r in committed_shards(output).values())
                     trial.result.estimate = replace(estimate(made, room, prices), clips_there=there)
     if trial.result.estimate is not None and isinstance(storage, LocalStorage):
@@ -137,9 +143,10 @@ def _remaining(inputs: Sequence[str], storage: Storage) -> tuple[list[str], str]
 def _describe(cluster: Cluster, pool: PoolPlan) -> str:
     where = "started here for this" if cluster.local else cluster.address
     nodes = "1 node" if cluster.nodes == 1 else f"{cluster.nodes} nodes"
+    later = f" ({pool.awaited} of them when their GPUs have come)" if pool.awaited else ""
     return (
-        f"{where}: {nodes}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; trackers: {pool.actors}, "
-        f"CPUs each: {pool.num_cpus:g}, GPUs each: {pool.num_gpus:g}"
+        f"{where}: {nodes}, {cluster.cpus:g} CPUs, {cluster.gpus:g} GPUs; trackers: {pool.actors}"
+        f"{later}, CPUs each: {pool.num_cpus:g}, GPUs each: {pool.num_gpus:g}"
     )
 
 
@@ -191,7 +198,7 @@ def _on_cluster(
     grid = QueryGrid(settings.grid, settings.query_frame)
     fleet_spec = FleetSpec(
         f"run-dry-{secrets.token_hex(6)}",
-        replace(pool, actors=1),
+        replace(pool, actors=1, awaited=0),
         grid,
         pickle_factory(factory),
         spread=cluster.nodes > 1,

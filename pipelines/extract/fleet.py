@@ -91,7 +91,7 @@ def start_monitor(spec: FleetSpec, sources: int) -> Any:
         num_cpus=0,
         max_restarts=-1,
         max_task_retries=-1,
-    ).remote(sources, spec.pool.actors)
+    ).remote(sources, spec.pool.actors - spec.pool.awaited, spec.pool.awaited)
 
 
 def find_monitor(spec: FleetSpec) -> Any:

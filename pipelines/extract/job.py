@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
+import logging
 import secrets
 import threading
 import time
@@ -42,6 +43,8 @@ from trajectories.storage import Storage, connect
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+
+_LOG = logging.getLogger("tapirus")
 
 
 def run_extract(
@@ -203,7 +206,19 @@ def _on_cluster(
         if interrupted.is_set():
             return None
         tell("joined", address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus)
-        pool = plan_pool(cluster.cpus, cluster.gpus, settings.num_actors, cluster.node_cpus)
+        pool = plan_pool(
+            cluster.cpus,
+            cluster.gpus,
+            settings.num_actors,
+            cluster.node_cpus,
+            growing=not cluster.local,
+        )
+        if pool.awaited:
+            _LOG.warning(
+                "%d of %d trackers wait for GPUs that the Ray cluster does not have yet",
+                pool.awaited,
+                pool.actors,
+            )
         run = f"run-{secrets.token_hex(6)}"
         fleet = FleetSpec(
             run,
@@ -222,7 +237,7 @@ def _on_cluster(
             create_dataset(storage.root, replace(spec, weights_digest=info.weights_digest))
             todo = _prepare(storage, sources, settings)
             monitor = start_monitor(fleet, sum(todo.values()))
-            free = cluster.cpus - pool.actors * pool.num_cpus
+            free = cluster.cpus - (pool.actors - pool.awaited) * pool.num_cpus
             run_spec = RunSpec(
                 storage.root,
                 settings,

@@ -33,6 +33,7 @@ class Report:
     first_submit: float | None = None
     last_result: float | None = None
     last_commit: float | None = None
+    ready: dict[int, float] = field(default_factory=dict)  # actor → since when
     events: list[Event] = field(default_factory=list)
     # Who reports, and how long its queues are now; None: it does not say.
     name: str = ""
@@ -53,6 +54,8 @@ class Report:
             self.seconds[stage] += seconds
         for reason, seconds in other.waits.items():
             self.waits[reason] += seconds
+        for actor, since in other.ready.items():
+            self.ready[actor] = min(since, self.ready.get(actor, since))
         firsts = [t for t in (self.first_submit, other.first_submit) if t is not None]
         lasts = [t for t in (self.last_result, other.last_result) if t is not None]
         commits = [t for t in (self.last_commit, other.last_commit) if t is not None]
@@ -86,6 +89,7 @@ class Snapshot:
     queues: dict[str, int] = field(default_factory=dict)  # how much waits where
     heard: float = 0.0  # time.time() of the last report
     clips_committed: int = 0
+    actors_mean: float = 0.0  # over `working`, where some came later; 0: all were there
 
     @property
     def clips_per_second(self) -> float:
@@ -96,7 +100,7 @@ class Snapshot:
     def busy_share(self) -> float:
         """Share of the trackers' time in which they tracked."""
         busy = self.seconds.get("track", 0.0)
-        room = self.actors * self.tracking
+        room = (self.actors_mean or self.actors) * self.tracking
         return min(1.0, busy / room) if room > 0 else 0.0
 
     @property
@@ -119,10 +123,12 @@ class Snapshot:
 class Monitor:
     """The actor: adds up reports, and tells those who report to stop."""
 
-    def __init__(self, sources: int, actors: int) -> None:
+    def __init__(self, sources: int, actors: int, awaited: int = 0) -> None:
+        """awaited: how many more actors there may be in the course of the run."""
         self._start = time.time()
         self._sources = sources
         self._actors = actors
+        self._awaited = awaited
         self._total = Report()
         self._stop: str | None = None
         self._events = EventBuffer()
@@ -161,6 +167,12 @@ class Monitor:
             tracking = max(0.0, total.last_result - total.first_submit)
             last = max(total.last_result, total.last_commit or 0.0)
             working = max(0.0, last - total.first_submit)
+        late = self._late()
+        mean = 0.0
+        if late and working and total.first_submit is not None:
+            end = total.first_submit + working
+            there = sum(max(0.0, end - max(since, total.first_submit)) for since in late)
+            mean = self._actors + there / working
         return Snapshot(
             elapsed=time.time() - self._start,
             sources=self._sources,
@@ -175,7 +187,7 @@ class Monitor:
             bytes=total.counts["bytes"],
             deaths=total.counts["deaths"],
             retries=total.counts["retries"],
-            actors=self._actors,
+            actors=self._actors + len(late),
             seconds={stage: float(total.seconds[stage]) for stage in STAGES},
             tracking=tracking,
             working=working,
@@ -183,7 +195,12 @@ class Monitor:
             queues=self._all_queues(),
             heard=self._heard,
             clips_committed=total.counts["clips_committed"],
+            actors_mean=mean,
         )
+
+    def _late(self) -> list[float]:
+        """Since when the actors are there that came after the others."""
+        return sorted(self._total.ready.values())[self._actors :][: self._awaited]
 
     def _all_queues(self) -> dict[str, int]:
         found: Counter[str] = Counter()

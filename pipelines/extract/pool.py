@@ -24,12 +24,20 @@ class PoolPlan:
     num_cpus: float
     num_gpus: float
     threads: int  # torch threads per actor
+    awaited: int = 0  # of the actors: how many wait for GPUs that are not there yet
 
 
 def plan_pool(
-    cpus: float, gpus: float, requested: int | None = None, nodes: Sequence[float] = ()
+    cpus: float,
+    gpus: float,
+    requested: int | None = None,
+    nodes: Sequence[float] = (),
+    growing: bool = False,
 ) -> PoolPlan:
-    """Chooses the pool for a cluster of `cpus` CPUs and `gpus` GPUs; nodes: CPUs of each machine.
+    """Chooses the pool for a cluster of `cpus` CPUs and `gpus` GPUs.
+
+    nodes: CPUs of each machine. growing: more machines may come, of the kind that is there; then
+    more actors than GPUs may be requested, and the others begin when theirs have come.
 
     One actor per GPU where there are any, else one per eight CPUs. Actors never take every CPU of
     the cluster, nor of a machine that the actors of a lost one move to: what decodes for them must
@@ -40,15 +48,17 @@ def plan_pool(
     if cpus <= 0:
         raise PoolError("the Ray cluster has no CPU at all: start it with at least one")
     if gpus >= 1:
-        actors = requested or int(gpus)
-        if actors > gpus:
+        there = int(gpus)
+        actors = requested or there
+        awaited = max(0, actors - there)
+        if awaited and not growing:
             raise PoolError(
                 f"{actors} trackers of 1 GPU each do not fit a cluster of {gpus:g} GPUs: "
                 "ask for fewer or add nodes"
             )
-        share = min(1.0, _share(cpus, actors))
-        threads = max(1, min(_THREADS_BESIDE_GPU, int(cpus / actors)))
-        return PoolPlan(actors, share, 1.0, threads)
+        share = min(1.0, _share(cpus, actors - awaited))
+        threads = max(1, min(_THREADS_BESIDE_GPU, int(cpus / (actors - awaited))))
+        return PoolPlan(actors, share, 1.0, threads, awaited)
     actors = requested or max(1, int(cpus) // _THREADS_PER_TRACKER)
     share = _beside_decoders(_share(cpus, actors), actors, nodes)
     return PoolPlan(actors, share, 0.0, max(1, int(cpus / actors)))

@@ -56,7 +56,9 @@ class ExtractSettings:
     batch_clips: int | None = _setting(
         None, "run", "clips per call of a tracker; none: what takes a fifth of a second", "clips"
     )
-    num_actors: int | None = _setting(None, "run", "trackers; none: what the cluster holds")
+    num_actors: int | None = _setting(
+        None, "run", "trackers; none: what the cluster holds; more than it has GPUs: as they come"
+    )
     ray_address: str | None = _setting(
         None, "run", "Ray cluster to join; none: start one on this machine"
     )

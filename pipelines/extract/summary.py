@@ -134,7 +134,7 @@ def summarise(
         busy_share=snapshot.busy_share,
         light=speed_of_light(
             snapshot.tracks,
-            snapshot.actors,
+            snapshot.actors_mean or snapshot.actors,
             snapshot.working,
             snapshot.seconds.get("track", 0.0),
             snapshot.waits,

@@ -1,9 +1,10 @@
 """The driver of a run on a cluster: waits for workers, then becomes `tapirus extract`.
 
 Started beside Ray's head as `python -m pipelines.launch.driver JOB.json`, where JOB.json is an
-`Order`. The pool of trackers is as large as the cluster when the extraction begins, and a cluster
-that scales from nothing has no GPU yet: so the workers are asked for and awaited first. Its
-command stands in a file because a command line would be parsed by three shells on its way here.
+`Order`. Trackers are placed by what the cluster holds when the extraction begins, and a cluster
+that scales from nothing has no GPU yet: so the workers are asked for and awaited first. Those that
+come later get their trackers then. The command stands in a file because a command line would be
+parsed by three shells on its way here.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pipelines.extract import ExtractError, ExtractSettings, options, settings_to_dict
@@ -51,6 +52,10 @@ def order_of(
 ) -> Order:
     """What the driver of a launch on Kubernetes does."""
     ray = settings.kuberay
+    if ray.gpus and settings.job.extract.num_actors is None:
+        # One for each GPU that there is to be, also where some of them are late.
+        extract = replace(settings.job.extract, num_actors=ray.gpus)
+        settings = replace(settings, job=replace(settings.job, extract=extract))
     command = extract_command(settings, ray_address, beam_options)
     if ray.gpus:
         return Order("GPU", 1.0, ray.gpus, ray.least_gpus, float(ray.wait_s), command)
@@ -124,7 +129,7 @@ def main(path: str) -> None:
             order, lambda: float(ray.cluster_resources().get(order.resource, 0.0))
         )
     finally:
-        # From here on trackers hold what they use, and what came too late may go again.
+        # From here on trackers hold what they use, and ask for what they wait for.
         request_resources(bundles=[])
         ray.shutdown()
     print(f"{there} of {order.workers} workers are there", flush=True)

@@ -25,6 +25,22 @@ def test_pool(cpus: float, gpus: float, requested: int | None, expected: PoolPla
     assert plan_pool(cpus, gpus, requested) == expected
 
 
+@pytest.mark.parametrize(
+    "cpus, gpus, requested, expected",
+    [
+        (16, 2, 8, PoolPlan(8, 1.0, 1, 4, awaited=6)),
+        (8, 8, 16, PoolPlan(16, 0.87, 1, 1, awaited=8)),  # the shares are those of what is there
+        (16, 2, 2, PoolPlan(2, 1.0, 1, 4)),
+        (16, 2, 1, PoolPlan(1, 1.0, 1, 4)),
+        (16, 0, 2, PoolPlan(2, 7.0, 0, 8)),
+    ],
+)
+def test_a_pool_of_a_cluster_that_grows(
+    cpus: float, gpus: float, requested: int, expected: PoolPlan
+) -> None:
+    assert plan_pool(cpus, gpus, requested, growing=True) == expected
+
+
 @pytest.mark.parametrize("cpus", [1, 2, 3, 4, 7, 8, 15, 16, 33, 64, 256])
 @pytest.mark.parametrize("gpus", [0, 1, 4, 8])
 def test_decoders_always_find_room_beside_the_trackers(cpus: int, gpus: int) -> None:

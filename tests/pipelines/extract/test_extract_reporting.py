@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 
+import pytest
+
 from pipelines.extract import ExtractSummary, LogProgress, Snapshot
 from pipelines.extract.monitor import Monitor, Report
 from pipelines.extract.progress import BarProgress, clock, describe
@@ -38,6 +40,20 @@ def test_reports_of_several_coordinators_add_up() -> None:
 def test_time_left_counts_on_unsearched_videos_to_be_like_the_others() -> None:
     # Two of four videos gave 40 clips, so there will be 80; 15 done, 2 failed, 3 a second.
     assert snapshot().eta == (80 - 15 - 2) / 3
+
+
+def test_trackers_that_come_later_count_from_then_on() -> None:
+    monitor = Monitor(sources=1, actors=2, awaited=2)
+    assert monitor.snapshot().actors == 2
+    for ready in ({0: 90.0, 1: 101.0}, {2: 110.0}, {2: 115.0, 0: 130.0}):  # the first time counts
+        monitor.report(Report(ready=ready))
+    last = report(10, first=100.0, last=120.0)
+    last.seconds["track"] += 23.0  # 25 in all
+    monitor.report(last)
+    made = monitor.snapshot()
+    assert made.actors == 3
+    assert made.actors_mean == pytest.approx((2 * 20 + 10) / 20)
+    assert made.busy_share == pytest.approx(25 / 50)
 
 
 def test_the_first_reason_to_stop_stays() -> None:

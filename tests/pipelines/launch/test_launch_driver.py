@@ -71,6 +71,19 @@ def test_what_is_waited_for(make_settings: Callable[..., LaunchSettings]) -> Non
     assert (order.resource, order.bundle, order.workers, order.least) == ("CPU", 5.0, 3, 1)
 
 
+def test_there_is_a_tracker_for_each_gpu_that_is_to_come(
+    make_settings: Callable[..., LaunchSettings],
+) -> None:
+    def trackers(**changes: Any) -> int | None:
+        params, _ = parsed(order_of(make_settings(**changes)).command)
+        number: int | None = params["num_actors"]
+        return number
+
+    assert trackers(kuberay={"gpus": 6}) == 6
+    assert trackers(kuberay={"gpus": 6}, job={"extract": {"num_actors": 4}}) == 4
+    assert trackers(kuberay={"gpus": 0}) is None
+
+
 class Cluster:
     """A cluster that grows while a clock that only `sleep` moves goes on."""
 
