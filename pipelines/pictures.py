@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.render import Panel, clip_panels, contact_sheet, draw_tracks
-from pipelines.video import ClipSettings, ClipSpec, VideoError, plan_clips, read_clip
+from pipelines.video import ClipSettings, ClipSpec, VideoError, plan_clips, probe_video, read_clip
 from trajectories import ClipInfo, ClipTracks, Dataset, DatasetError
 
 if TYPE_CHECKING:
@@ -19,13 +19,18 @@ _OVERLAY_TRACKS = 1024
 
 
 def clip_frames(dataset: Dataset, info: ClipInfo) -> UInt8[np.ndarray, "t h w 3"]:
-    """Exactly the frames that were tracked: the source is planned again as it was then.
+    """Exactly the frames that were tracked, as the extraction recorded how to read them.
 
-    Raises VideoError when the source has gone or is another file than it was, DatasetError when
-    the dataset does not say how its clips were cut.
+    Without a record the source is planned again as it was then. Raises VideoError when the source
+    has gone or is another file than it was, DatasetError when the dataset does not say how its
+    clips were cut.
     """
+    settings = clip_settings(dataset)
     try:
-        specs = find_clips([info], clip_settings(dataset))
+        recorded = _recorded(dataset, info)
+        if recorded is not None:
+            return read_clip(recorded)
+        specs = find_clips([info], settings)
     except VideoError as error:
         reason = f"{error.message}; pictures need the video that was extracted in its place"
         raise VideoError(info.source, error.stage, reason, transient=error.transient) from error
@@ -37,6 +42,18 @@ def clip_frames(dataset: Dataset, info: ClipInfo) -> UInt8[np.ndarray, "t h w 3"
             "was extracted",
         )
     return read_clip(specs[0])
+
+
+def _recorded(dataset: Dataset, info: ClipInfo) -> ClipSpec | None:
+    """How to read the clip; None without a record, or where its source is another file now."""
+    from pipelines.extract.planning import recorded_clip
+
+    spec = recorded_clip(dataset.storage, dataset.find(info.clip_id)[1], info.clip_id)
+    if spec is None:
+        return None
+    probe = probe_video(info.source)
+    here = (probe.width, probe.height, probe.rotation)
+    return spec if here == (info.source_width, info.source_height, info.rotation) else None
 
 
 def find_clips(infos: Sequence[ClipInfo], settings: ClipSettings) -> list[ClipSpec]:

@@ -185,6 +185,16 @@ def read_plan(storage: Storage, bucket: Bucket) -> Iterator[ShardPlan] | None:
         raise damaged(storage, _file(bucket), error) from error
 
 
+def recorded_clip(storage: Storage, shard: str, clip_id: str) -> ClipSpec | None:
+    """How to read a clip of a shard, as its run recorded it; None where that is not known."""
+    bucket = bucket_of(shard)
+    plans = read_plan(storage, bucket) if bucket is not None else None
+    for plan in plans or ():
+        if plan.name == shard:
+            return next((spec for spec in plan.specs if spec.info.clip_id == clip_id), None)
+    return None
+
+
 def sweep_plans(storage: Storage) -> None:
     """Removes temporary files that a killed run left among inputs and plans."""
     for folder in (_FOLDER, "inputs"):

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.extract.inputs import Bucket
-from pipelines.extract.planning import bucket_of, read_plan
+from pipelines.extract.planning import recorded_clip
 from pipelines.extract.retry import one_line, problem_of
 from pipelines.extract.settings import ExtractSettings, settings_from_dict
 from pipelines.video import ClipSettings, ClipSpec, VideoError, plan_clips
@@ -139,13 +138,9 @@ def dataset_settings(dataset: Dataset, checkpoint: str | None = None) -> Extract
 
 def _spec(dataset: Dataset, shard: str, clip_id: str, source: str) -> ClipSpec:
     """How to read a clip: as it was recorded, else by cutting its video again."""
-    bucket: Bucket | None = bucket_of(shard)
-    plans = read_plan(dataset.storage, bucket) if bucket is not None else None
-    for plan in plans or ():
-        if plan.name == shard:
-            for spec in plan.specs:
-                if spec.info.clip_id == clip_id:
-                    return spec
+    recorded = recorded_clip(dataset.storage, shard, clip_id)
+    if recorded is not None:
+        return recorded
     clip: ClipSettings = dataset_settings(dataset).clip
     for spec in plan_clips(source, clip).specs:
         if spec.info.clip_id == clip_id:

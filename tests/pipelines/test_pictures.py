@@ -9,10 +9,20 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines import pictures
+from pipelines.extract.inputs import Bucket
+from pipelines.extract.planning import cut_shards, pack_source, write_plan
 from pipelines.pictures import clip_frames, clip_sheet, dataset_sheet, overlay
-from pipelines.video import VideoError, read_video
+from pipelines.video import ClipSettings, VideoError, plan_clips, read_video
 from tests.pipelines.cli.cli_makers import FRAMES, SIZE, make_dataset, make_video
-from trajectories import DatasetError, DatasetSpec, create_dataset
+from trajectories import (
+    DatasetError,
+    DatasetSpec,
+    ShardWriter,
+    create_dataset,
+    encode_clip,
+    open_dataset,
+)
 
 
 @pytest.fixture
@@ -70,3 +80,38 @@ def test_an_empty_dataset_has_no_sheet(tmp_path: Path) -> None:
     empty = create_dataset(tmp_path / "empty", DatasetSpec(tracker="x", weights_digest="0"))
     with pytest.raises(DatasetError, match="holds no clips to draw"):
         dataset_sheet(empty)
+
+
+def test_frames_are_read_as_they_were_recorded(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / "tracks", source)
+    infos = [clip.info for clip in dataset]
+    expected = [clip_frames(dataset, info) for info in infos]
+    plan = plan_clips(str(source), ClipSettings(num_frames=FRAMES, size=SIZE))
+    packed = pack_source(plan, 0.0)
+    (shard,) = cut_shards(Bucket(0, 0), [packed], 16)
+    write_plan(dataset.storage, Bucket(0, 0), [shard])
+    # The same clips in a shard of the name that was recorded.
+    with ShardWriter(dataset.root, shard.name) as writer:
+        for clip in dataset:
+            writer.add(encode_clip(clip))
+        writer.commit()
+    for name in dataset.storage.list_files("commits"):
+        if shard.name not in name:
+            dataset.storage.remove(name)
+    recorded = open_dataset(dataset.root)
+
+    def again(*arguments: object) -> None:
+        raise AssertionError("the video was searched again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures, "plan_clips", again)
+        for info, frames in zip(infos, expected, strict=True):
+            np.testing.assert_array_equal(clip_frames(recorded, info), frames)
+    make_video(source, 2 * FRAMES, height=32, width=96)
+    with pytest.raises(VideoError, match="not the one that was extracted"):
+        clip_frames(recorded, infos[0])
+    source.unlink()
+    with pytest.raises(VideoError, match=r"no such file; pictures need the video"):
+        clip_frames(recorded, infos[0])
