@@ -37,6 +37,7 @@ from pipelines.video import write_video
 from trajectories.storage import LocalStorage, Staged
 
 _FPS = 10
+_KINDS = ("driver", "tracker", "workers", "Ray itself")
 _MINUTE = 60 * _FPS  # frames
 
 
@@ -77,12 +78,12 @@ def slow_storage() -> Iterator[None]:
 
 
 class Memory:
-    """The most that this process and its descendants have held together, and each kind at most."""
+    """The most that this process and its descendants have held together, and by kind then."""
 
     def __init__(self) -> None:
         self.most = 0.0  # MB
         self.store = 0.0  # of them in Ray's object store, whose pages stay once they were used
-        self.kinds: defaultdict[str, float] = defaultdict(float)
+        self.kinds: dict[str, float] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
@@ -96,13 +97,14 @@ class Memory:
 
     def _look(self) -> None:
         while not self._over.wait(0.25):
-            total = store = 0.0
+            store, kinds = 0.0, dict.fromkeys(_KINDS, 0.0)
             for pid in descendants(os.getpid()):
                 kind, size, shared = _held(pid)
-                self.kinds[kind] = max(self.kinds[kind], size)
-                total, store = total + size, store + shared
+                kinds[kind] += size - shared
+                store += shared
+            total = store + sum(kinds.values())
             if total > self.most:
-                self.most, self.store = total, store
+                self.most, self.store, self.kinds = total, store, kinds
 
 
 def descendants(root: int) -> list[int]:
@@ -127,7 +129,7 @@ def _held(pid: int) -> tuple[str, float, float]:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
-        return "ended", 0.0, 0.0
+        return "Ray itself", 0.0, 0.0  # it has just ended
     found = {line.split()[0]: int(line.split()[1]) / 1000 for line in lines[1:]}
     size, shared = found["Pss:"], found.get("Pss_Shmem:", 0.0)
     name = os.fsdecode(words[0])
@@ -136,7 +138,7 @@ def _held(pid: int) -> tuple[str, float, float]:
     for prefix, kind in (("ray::TrackerActor", "tracker"), ("ray::", "workers")):
         if name.startswith(prefix):
             return kind, size, shared
-    return "ray itself", size, shared
+    return "Ray itself", size, shared
 
 
 def measured(name: str, sources: list[str], output: Path, settings: ExtractSettings) -> float:
@@ -146,9 +148,7 @@ def measured(name: str, sources: list[str], output: Path, settings: ExtractSetti
         seconds = time.perf_counter() - began
     if summary.failures:
         raise SystemExit(f"{summary.failures} clips failed")
-    kinds = ", ".join(
-        f"{kind} {memory.kinds[kind]:.0f}" for kind in ("driver", "tracker", "workers")
-    )
+    kinds = ", ".join(f"{kind} {size:.0f}" for kind, size in memory.kinds.items())
     what = f"{name:<26} {summary.clips:>7,} clips {seconds:>7.1f} s"
     print(
         f"  {what} {memory.most:>6.0f} MB, {memory.store:.0f} of them store  ({kinds})", flush=True
@@ -199,7 +199,7 @@ def main() -> None:
     if args.case is not None:
         print(run_case(args.case, args.quick, args.folder))
         return
-    print("largest memory of all processes of a run; in brackets the largest process of each kind")
+    print("largest memory of all processes of a run, by kind in brackets")
     for few, lots in (("short", "long"), ("few", "many"), ("few", "slow")):
         with tempfile.TemporaryDirectory(prefix="tapirus-memory-") as name:
             small = alone(few, args.quick, Path(name))
