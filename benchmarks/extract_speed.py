@@ -151,12 +151,17 @@ def light(args: argparse.Namespace, folder: Path) -> None:
         max(0.0, last.working - last.tracking),
         bare,
     )
+    print(f"ms of a process per clip: {stages_text(last.seconds, clips)}")
     if whole is not None:
         print("with the first clips and the last commit:")
         for name, text in whole.lines():
             print(f"  {name:<9} {text}")
     if summary.failures:
         raise SystemExit(f"{summary.failures} clips failed")
+
+
+def stages_text(seconds: dict[str, float], clips: int) -> str:
+    return ", ".join(f"{stage} {1000 * spent / clips:.1f}" for stage, spent in seconds.items())
 
 
 # -- what is not the tracker's
@@ -218,10 +223,7 @@ def overhead(args: argparse.Namespace, folder: Path) -> None:
                     f"{after:>12.1f}  {theirs.seconds:>11.2f}  {theirs.per_clip:>8.1f}",
                     flush=True,
                 )
-                stages = ", ".join(
-                    f"{stage} {1000 * spent / ours.clips:.1f}"
-                    for stage, spent in ours.stages.items()
-                )
+                stages = stages_text(ours.stages, ours.clips)
                 print(f"         of tapirus, ms of a process per clip: {stages}", flush=True)
                 cpu = 1000 * ours.driver / ours.clips
                 print(f"         CPU of the driver, ms per clip: {cpu:.1f}", flush=True)
