@@ -21,7 +21,7 @@ from pipelines.extract.estimate import Estimate, Prices, Room, Sample, estimate
 from pipelines.extract.inputs import bucket_sources, recorded_buckets
 from pipelines.extract.job import dataset_spec, default_factory, require_same
 from pipelines.extract.planning import PlannedSource, finished_buckets
-from pipelines.extract.pool import PoolPlan, plan_pool
+from pipelines.extract.pool import PoolPlan, pool_for
 from pipelines.extract.probes import probe_storage, require_space, whose_rights
 from pipelines.extract.retry import one_line
 from pipelines.extract.sampling import (
@@ -101,13 +101,7 @@ def dry_run(
         began = time.monotonic()
         with ray_cluster(settings.ray_address, settings.object_store_mb) as cluster:
             joined = time.monotonic() - began
-            pool = plan_pool(
-                cluster.cpus,
-                cluster.gpus,
-                settings.num_actors,
-                cluster.node_cpus,
-                growing=not cluster.local,
-            )
+            pool = pool_for(cluster, settings.num_actors)
             told.append(_describe(cluster, pool))
             trial.over("cluster", told)
             if sources:

@@ -21,7 +21,7 @@ from pipelines.extract.launch import check_beam_options, run_beam
 from pipelines.extract.monitor import Snapshot
 from pipelines.extract.observe import Observer, RunWatch, ShowProgress, new_run
 from pipelines.extract.planning import finished_buckets, sweep_plans
-from pipelines.extract.pool import DECODE_CPUS, plan_pool
+from pipelines.extract.pool import DECODE_CPUS, pool_for
 from pipelines.extract.progress import Progress
 from pipelines.extract.settings import ExtractSettings, settings_to_dict
 from pipelines.extract.spec import FleetSpec, RunSpec
@@ -206,13 +206,7 @@ def _on_cluster(
         if interrupted.is_set():
             return None
         tell("joined", address=cluster.address, cpus=cluster.cpus, gpus=cluster.gpus)
-        pool = plan_pool(
-            cluster.cpus,
-            cluster.gpus,
-            settings.num_actors,
-            cluster.node_cpus,
-            growing=not cluster.local,
-        )
+        pool = pool_for(cluster, settings.num_actors)
         if pool.awaited:
             _LOG.warning(
                 "%d of %d trackers wait for GPUs that the Ray cluster does not have yet",

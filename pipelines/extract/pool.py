@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipelines.extract.errors import PoolError
+
+if TYPE_CHECKING:
+    from pipelines.extract.cluster import Cluster
 
 # A CPU tracker gains little from more threads than this; several trackers gain more.
 _THREADS_PER_TRACKER = 8
@@ -62,6 +66,13 @@ def plan_pool(
     actors = requested or max(1, int(cpus) // _THREADS_PER_TRACKER)
     share = _beside_decoders(_share(cpus, actors), actors, nodes)
     return PoolPlan(actors, share, 0.0, max(1, int(cpus / actors)))
+
+
+def pool_for(cluster: Cluster, requested: int | None) -> PoolPlan:
+    """The pool for a cluster as it is now; one that was not started here may grow."""
+    return plan_pool(
+        cluster.cpus, cluster.gpus, requested, cluster.node_cpus, growing=not cluster.local
+    )
 
 
 def _beside_decoders(share: float, actors: int, nodes: Sequence[float]) -> float:
