@@ -15,7 +15,7 @@ from typing import Any
 import ray
 
 from pipelines.extract.actors import BatchResult
-from pipelines.extract.batching import BatchSize
+from pipelines.extract.batching import Flight
 from pipelines.extract.errors import ExtractError, RunStoppedError
 from pipelines.extract.fleet import Fleet, why_dead
 from pipelines.extract.inputs import Bucket
@@ -42,11 +42,11 @@ class Coordinator:
         self._run = run
         self._name = secrets.token_hex(4)  # others may use the same actors
         self._fleet = Fleet(run.fleet, settings.clip)
-        self._batch = BatchSize(settings.batch_clips, settings.clip.nbytes)
+        self._flight = Flight(settings.batch_clips, settings.in_flight, settings.clip.nbytes)
         self._window = Window(
             run.fleet.pool.actors,
-            settings.in_flight,
-            self._batch.clips,
+            self._flight.calls,
+            self._flight.clips,
             settings.max_attempts,
         )
         self._line = Line(run.fleet)
@@ -182,8 +182,9 @@ class Coordinator:
         report.seconds["track"] += result.track_seconds
         report.seconds["encode"] += result.encode_seconds
         clips = self._window.clips_of(batch)
-        self._batch.learn(len(clips), result.decode_seconds, result.ended - result.started)
-        self._window.batch_clips = self._batch.clips
+        self._flight.learn(len(clips), result.decode_seconds, result.ended - result.started)
+        self._window.batch_clips = self._flight.clips
+        self._window.in_flight = self._flight.calls
         for reason, seconds in result.waits.items():
             report.waits[reason] += seconds
         problems: list[Problem | None] = []

@@ -51,8 +51,9 @@ class ExtractSettings:
     # before its first clip is tracked.
     sources_per_bucket: int = _setting(16, "run", "videos that are planned together", "videos")
     max_attempts: int = _setting(3, "run", "tries before a clip is given up", "tries")
-    # Two keep an actor busy while a result travels; more only fill the object store.
-    in_flight: int = _setting(3, "run", "batches queued per tracker", "batches")
+    in_flight: int | None = _setting(
+        None, "run", "calls ahead of a tracker; none: 3, more where decoding is slower", "calls"
+    )
     batch_clips: int | None = _setting(
         None, "run", "clips per call of a tracker; none: what takes a fifth of a second", "clips"
     )

@@ -55,7 +55,7 @@ class Window:
     """Clips waiting, clips in flight, shards open.
 
     actors: how many there are, numbered from 0; all are down until `actor_up`.
-    in_flight: batches per actor at most. batch_clips: clips per batch at most, and may be changed
+    in_flight: batches per actor at most, batch_clips: clips per batch at most; both may be changed
     at any time. max_attempts: counted failures until a clip is given up.
     max_losses: uncounted ones (machines that went away), so that nothing is retried for ever.
     """
@@ -69,7 +69,7 @@ class Window:
         max_losses: int = 50,
     ) -> None:
         self._actors = [_Actor() for _ in range(actors)]
-        self._in_flight = in_flight
+        self.in_flight = in_flight
         self.batch_clips = batch_clips
         self._max_attempts = max_attempts
         self._max_losses = max_losses
@@ -90,7 +90,7 @@ class Window:
     @property
     def wants_clips(self) -> bool:
         """Whether more shards should be opened: the queue would run dry within one round."""
-        room = len(self._actors) * self._in_flight * self.batch_clips
+        room = len(self._actors) * self.in_flight * self.batch_clips
         return len(self._fresh) + len(self._again) < room
 
     def assign(self) -> Assignment | None:
@@ -100,7 +100,7 @@ class Window:
         free = [
             (len(actor.queue), number)
             for number, actor in enumerate(self._actors)
-            if actor.up and len(actor.queue) < self._in_flight
+            if actor.up and len(actor.queue) < self.in_flight
         ]
         if not free:
             return None
