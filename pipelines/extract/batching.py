@@ -9,11 +9,10 @@ a GPU fast, more of them have to be under way at once.
 
 from __future__ import annotations
 
-import math
-
 _CALL_SECONDS = 0.2
 _MOST_CLIPS = 16
 _LEAST_CALLS, _MOST_CALLS = 3, 16  # two keep a tracker busy while a result travels
+_MARGIN = 1.25  # decoding does not take the same time for every clip
 # Of frames, in a call and in all calls of a tracker: they lie in the object store.
 _CALL_BYTES, _MOST_BYTES = 64_000_000, 256_000_000
 _MEMORY = 0.8  # how much of what was known stays when more is known
@@ -53,7 +52,7 @@ class Flight:
             return _LEAST_CALLS
         ratio = self._decoding / max(self._tracking, 1e-3 * self._decoding)
         room = _MOST_BYTES // (self._clip_bytes * self.clips)
-        return max(_LEAST_CALLS, min(math.ceil(ratio) + _LEAST_CALLS - 1, _MOST_CALLS, room))
+        return max(_LEAST_CALLS, min(_LEAST_CALLS + int(_MARGIN * ratio), _MOST_CALLS, room))
 
     def learn(self, clips: int, decoding: float, tracking: float) -> None:
         """Takes in what a batch took: seconds of the decoder, and of the tracker."""
